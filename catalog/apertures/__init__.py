@@ -1,0 +1,1 @@
+"""Regions on the sky: plain numbers in, exact geometry out."""

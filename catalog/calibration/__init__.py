@@ -1,0 +1,1 @@
+"""Effective area, redistribution, point spread function and reference spectrum of an observation."""

@@ -1,0 +1,148 @@
+"""What every calibration must offer, and the one class that offers it.
+
+A calibration is put together from pieces: an area model, one redistribution per chip and a library of point
+spread functions. The built-in pieces and the user's files are alike, so any of them can be replaced alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from catalog.calibration.psf import PsfLibrary
+from catalog.calibration.redistribution import Redistribution
+from catalog.errors import CalibrationError
+
+BACK_ILLUMINATED = frozenset({5, 7})
+"""Chips S1 and S3; the other eight of ACIS are front-illuminated."""
+
+CHIP_IDS = range(10)
+"""ACIS chips, I0 = 0 to S5 = 9."""
+
+
+class AreaModel(Protocol):
+    """Effective area of mirror, filter, contamination and detector against true energy."""
+
+    @property
+    def identity(self) -> str:
+        """Name, version and content hash."""
+        ...
+
+    def area(
+        self, chip_id: int, decimal_year: float, theta: ArrayLike, phi: ArrayLike, energy: ArrayLike
+    ) -> NDArray[np.float64]:
+        """Area in cm2, shape broadcast(theta, phi) + (n_energy,); see `Calibration.area`."""
+        ...
+
+    def extrapolated(self, decimal_year: float) -> bool:
+        """Whether the date lies outside the calibrated dates."""
+        ...
+
+
+class Calibration(Protocol):
+    """The calibration as the rooms above see it. No gratings."""
+
+    @property
+    def identity(self) -> str:
+        """What the numbers rest on, in one line, with content hashes; part of fingerprints."""
+        ...
+
+    @property
+    def energy_grid(self) -> NDArray[np.float64]:
+        """True energies (keV, bin centres of the redistribution) on which `area_curve` is given."""
+        ...
+
+    @property
+    def psf(self) -> PsfLibrary:
+        """Point spread functions."""
+        ...
+
+    def area(
+        self, chip_id: int, decimal_year: float, theta: ArrayLike, phi: ArrayLike, energy: ArrayLike
+    ) -> NDArray[np.float64]:
+        """Effective area in cm2, shape broadcast(theta, phi) + (n_energy,).
+
+        `theta` in arcmin from the optical axis, `phi` in degrees, `energy` in keV (scalar or one axis).
+        Dead time is never in it; neither are chip edges and bad pixels.
+        """
+        ...
+
+    def area_curve(
+        self, chip_id: int, decimal_year: float, theta: ArrayLike, phi: ArrayLike
+    ) -> NDArray[np.float64]:
+        """Effective area on `energy_grid`."""
+        ...
+
+    def area_extrapolated(self, decimal_year: float) -> bool:
+        """Whether the area is extrapolated in time at this date."""
+        ...
+
+    def redistribution(self, chip_id: int) -> Redistribution:
+        """Redistribution of the chip."""
+        ...
+
+
+@dataclass(frozen=True)
+class ComposedCalibration:
+    """A calibration made of independent pieces; satisfies `Calibration`.
+
+    Attributes
+    ----------
+    area_model
+        Effective area.
+    redistributions
+        One per chip id; all share their true-energy bins.
+    psf
+        Point spread functions.
+    """
+
+    area_model: AreaModel
+    redistributions: Mapping[int, Redistribution]
+    psf: PsfLibrary
+
+    @property
+    def identity(self) -> str:
+        """Identities of the pieces, each once, in fixed order."""
+        matrices = dict.fromkeys(self.redistributions[chip].identity for chip in sorted(self.redistributions))
+        return "; ".join([self.area_model.identity, *matrices, self.psf.identity])
+
+    @property
+    def energy_grid(self) -> NDArray[np.float64]:
+        """True energies in keV, shape (n_energy,)."""
+        return next(iter(self.redistributions.values())).energy
+
+    def area(
+        self, chip_id: int, decimal_year: float, theta: ArrayLike, phi: ArrayLike, energy: ArrayLike
+    ) -> NDArray[np.float64]:
+        """Effective area in cm2; see `Calibration.area`."""
+        return self.area_model.area(chip_id, decimal_year, theta, phi, energy)
+
+    def area_curve(
+        self, chip_id: int, decimal_year: float, theta: ArrayLike, phi: ArrayLike
+    ) -> NDArray[np.float64]:
+        """Effective area in cm2 on `energy_grid`, shape broadcast(theta, phi) + (n_energy,)."""
+        return self.area_model.area(chip_id, decimal_year, theta, phi, self.energy_grid)
+
+    def area_extrapolated(self, decimal_year: float) -> bool:
+        """Whether the area is extrapolated in time at this date."""
+        return self.area_model.extrapolated(decimal_year)
+
+    def redistribution(self, chip_id: int) -> Redistribution:
+        """Redistribution of the chip.
+
+        Raises
+        ------
+        CalibrationError
+            For a chip that the calibration does not have (code CALIBRATION_CHIP).
+        """
+        try:
+            return self.redistributions[chip_id]
+        except KeyError:
+            raise CalibrationError(
+                "no redistribution for this chip", f"chip {chip_id}", "ACIS has chips 0 to 9",
+                code="CALIBRATION_CHIP",
+            ) from None

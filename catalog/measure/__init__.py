@@ -1,0 +1,1 @@
+"""From events, regions and calibration to records; never sees the database."""

@@ -1,0 +1,1 @@
+"""Named, frozen sets of choices: the model and the shipped presets."""

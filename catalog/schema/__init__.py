@@ -1,0 +1,1 @@
+"""Tables, the column registry and the views."""

@@ -1,0 +1,90 @@
+"""Table of measurements: one extraction in one band."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlalchemy.orm import Mapped
+
+from catalog.schema.base import (
+    Base,
+    column,
+    fraction_checks,
+    key,
+    positive_checks,
+    posterior_checks,
+    reference,
+    run_reference,
+)
+
+POSTERIORS = ("src_cnts_aper", "src_rate_aper", "photflux_aper", "flux_aper")
+"""The four units in which the one posterior is stored; each has _lolim, _hilim and _mean."""
+
+
+class Photometry:
+    """Columns shared by single and merged measurements."""
+
+    flags: Mapped[int] = column("flags")
+    cnts_aper: Mapped[int | None] = column("cnts_aper")
+    cnts_aperbkg: Mapped[int | None] = column("cnts_aperbkg")
+    bkg_ratio: Mapped[float | None] = column("bkg_ratio")
+    src_cnts_aper: Mapped[float | None] = column("src_cnts_aper")
+    src_cnts_aper_lolim: Mapped[float | None] = column("src_cnts_aper_lolim")
+    src_cnts_aper_hilim: Mapped[float | None] = column("src_cnts_aper_hilim")
+    src_cnts_aper_mean: Mapped[float | None] = column("src_cnts_aper_mean")
+    src_rate_aper: Mapped[float | None] = column("src_rate_aper")
+    src_rate_aper_lolim: Mapped[float | None] = column("src_rate_aper_lolim")
+    src_rate_aper_hilim: Mapped[float | None] = column("src_rate_aper_hilim")
+    src_rate_aper_mean: Mapped[float | None] = column("src_rate_aper_mean")
+    photflux_aper: Mapped[float | None] = column("photflux_aper")
+    photflux_aper_lolim: Mapped[float | None] = column("photflux_aper_lolim")
+    photflux_aper_hilim: Mapped[float | None] = column("photflux_aper_hilim")
+    photflux_aper_mean: Mapped[float | None] = column("photflux_aper_mean")
+    flux_aper: Mapped[float | None] = column("flux_aper")
+    flux_aper_lolim: Mapped[float | None] = column("flux_aper_lolim")
+    flux_aper_hilim: Mapped[float | None] = column("flux_aper_hilim")
+    flux_aper_mean: Mapped[float | None] = column("flux_aper_mean")
+    flux_conversion: Mapped[float | None] = column("flux_conversion")
+    flux_method: Mapped[str | None] = column("flux_method")
+    src_significance: Mapped[float | None] = column("src_significance")
+    snr_gehrels: Mapped[float | None] = column("snr_gehrels")
+    flux_significance: Mapped[float | None] = column("flux_significance")
+    log10_prob_no_source: Mapped[float | None] = column("log10_prob_no_source")
+    photflux_limit: Mapped[float | None] = column("photflux_limit")
+    limit_alpha: Mapped[float | None] = column("limit_alpha")
+    limit_power: Mapped[float | None] = column("limit_power")
+    confidence: Mapped[float | None] = column("confidence")
+
+
+PHOTOMETRY_CHECKS = (
+    *posterior_checks(*POSTERIORS),
+    *positive_checks("cnts_aper", "cnts_aperbkg", "bkg_ratio", "photflux_limit"),
+    *fraction_checks("limit_alpha", "limit_power", "confidence"),
+    CheckConstraint("log10_prob_no_source <= 0", name="log10_prob_no_source_negative"),
+    CheckConstraint("flux_method IN ('events', 'model')", name="flux_method"),
+)
+
+
+class Measurement(Photometry, Base):
+    """One extraction in one band: counts, areas, exposures, PSF fractions and what follows from them."""
+
+    __tablename__ = "measurement"
+    __table_args__ = (
+        UniqueConstraint("extraction_id", "band_id"),
+        *(constraint.copy() for constraint in PHOTOMETRY_CHECKS),
+        *fraction_checks("psf_frac_aper", "psf_frac_aperbkg"),
+        *positive_checks("exposure_aper", "exposure_aperbkg", "exposure_area_aper", "exposure_area_aperbkg"),
+        {"comment": "One extraction in one band"},
+    )
+
+    id: Mapped[int] = key()
+    run_id: Mapped[int] = run_reference()
+    extraction_id: Mapped[int] = reference("extraction")
+    band_id: Mapped[int] = reference("band", delete="RESTRICT")
+    psf_frac_aper: Mapped[float | None] = column("psf_frac_aper")
+    psf_frac_aperbkg: Mapped[float | None] = column("psf_frac_aperbkg")
+    exposure_aper: Mapped[float | None] = column("exposure_aper")
+    exposure_aperbkg: Mapped[float | None] = column("exposure_aperbkg")
+    exposure_area_aper: Mapped[float | None] = column("exposure_area_aper")
+    exposure_area_aperbkg: Mapped[float | None] = column("exposure_area_aperbkg")
+    response_ratio: Mapped[float | None] = column("response_ratio")
+    calibration: Mapped[str | None] = column("calibration")

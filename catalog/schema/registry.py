@@ -1,0 +1,36 @@
+"""The column registry: each column of each table and view, defined once.
+
+From here come column comments in the database, FITS and VOTable metadata, machine-readable tables, LaTeX heads
+and the documentation page. A name means the same wherever it stands.
+"""
+
+from __future__ import annotations
+
+from catalog.schema import (
+    columns_extraction,
+    columns_merged,
+    columns_observation,
+    columns_photometry,
+    columns_provenance,
+)
+from catalog.schema.column import ColumnDefinition
+
+
+def _collect() -> dict[str, ColumnDefinition]:
+    registry: dict[str, ColumnDefinition] = {}
+    for module in (
+        columns_provenance,
+        columns_observation,
+        columns_extraction,
+        columns_photometry,
+        columns_merged,
+    ):
+        for column in module.COLUMNS:
+            if column.name in registry:
+                raise ValueError(f"column {column.name} is registered twice")
+            registry[column.name] = column
+    return registry
+
+
+REGISTRY: dict[str, ColumnDefinition] = _collect()
+"""Definition by column name; the columns of the wide view are derived in `views`."""

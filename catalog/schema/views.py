@@ -1,0 +1,168 @@
+"""The two views that SQL users live in, built from the tables and the registry.
+
+Views are code, not migrations: they are dropped before an upgrade and created after it, on both engines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from catalog.band import CSC_BANDS, CSC_SUFFIX
+from catalog.schema.column import ColumnDefinition
+from catalog.schema.measurement import POSTERIORS
+from catalog.schema.registry import REGISTRY
+
+VIEW_NAMES = ("catalog", "detections")
+
+_POSTERIOR_COLUMNS = tuple(f"{name}{end}" for name in POSTERIORS for end in ("", "_lolim", "_hilim", "_mean"))
+
+_DERIVED = (
+    "flux_method",
+    "flux_conversion",
+    "src_significance",
+    "snr_gehrels",
+    "flux_significance",
+    "log10_prob_no_source",
+    "photflux_limit",
+    "limit_alpha",
+    "limit_power",
+    "confidence",
+)
+
+_VARIABILITY = (
+    "var_index",
+    "var_prob",
+    "gl_log10_odds",
+    "ks_prob",
+    "kp_prob",
+    "ks_log10_pvalue",
+    "kp_log10_pvalue",
+)
+
+_MERGED_VARIABILITY = ("var_intra_index", "var_intra_prob", "var_inter_index", "var_inter_prob")
+
+_HARDNESS = tuple(f"hard_{pair}{end}" for pair in ("hm", "ms", "hs") for end in ("", "_lolim", "_hilim"))
+
+
+@dataclass(frozen=True)
+class ViewColumn:
+    """A column of a view: what it means and the SQL that gives it."""
+
+    definition: ColumnDefinition
+    expression: str
+
+
+def _from(alias: str, *names: str) -> list[ViewColumn]:
+    return [ViewColumn(REGISTRY[name], f"{alias}.{name}") for name in names]
+
+
+def detections_columns() -> list[ViewColumn]:
+    """Columns of `detections`: one row per source, observation, band and recipe."""
+    return [
+        ViewColumn(REGISTRY["source_id"], "s.id"),
+        *_from("s", "name", "ra", "dec"),
+        *_from("o", "obs_id"),
+        *_from("b", "band"),
+        *_from("r", "recipe"),
+        *_from("m", "run_id"),
+        ViewColumn(REGISTRY["flags"], "(e.flags | m.flags)"),
+        *_from("e", "theta", "phi", "chip_id", "chipx", "chipy", "in_fov", "near_edge", "good_frac", "livetime"),
+        *_from("m", "cnts_aper", "cnts_aperbkg"),
+        *_from("e", "area_aper", "area_aperbkg"),
+        *_from("m", "exposure_aper", "exposure_aperbkg", "exposure_area_aper", "exposure_area_aperbkg"),
+        *_from("m", "bkg_ratio", "psf_frac_aper", "psf_frac_aperbkg", *_POSTERIOR_COLUMNS, *_DERIVED),
+        *_from("v", *_VARIABILITY),
+        *_from("e", "radius_aper", "cnts_per_frame"),
+        *_from("m", "response_ratio", "calibration"),
+        *_from("o", "date_obs"),
+        *_from("es", "role"),
+    ]
+
+
+_DETECTIONS_FROM = """
+FROM extraction e
+JOIN source s ON s.id = e.source_id
+JOIN event_set es ON es.id = e.event_set_id
+JOIN observation o ON o.id = es.observation_id
+JOIN recipe r ON r.id = e.recipe_id
+JOIN measurement m ON m.extraction_id = e.id
+JOIN band b ON b.id = m.band_id
+LEFT JOIN variability v ON v.extraction_id = e.id AND v.band_id = m.band_id
+"""
+
+
+def catalog_columns() -> list[ViewColumn]:
+    """Columns of `catalog`: one wide row per source and recipe, CSC bands only."""
+    columns = [
+        ViewColumn(REGISTRY["source_id"], "s.id"),
+        *_from("s", "name", "ra", "dec", "label"),
+        *_from("r", "recipe"),
+        *_from("g", "run_id"),
+        ViewColumn(REGISTRY["flags"], _all_flags()),
+        *_from("g", "n_obs", "livetime", "theta_min", "theta_mean", *_HARDNESS),
+    ]
+    per_band = ("cnts_aper", "cnts_aperbkg", "bkg_ratio", *_POSTERIOR_COLUMNS, *_DERIVED)
+    for band, suffix in CSC_SUFFIX.items():
+        limits = f"{CSC_BANDS[band].lo:g}-{CSC_BANDS[band].hi:g}"
+        columns += [
+            ViewColumn(REGISTRY[name].for_band(suffix, band, limits), f"m{suffix}.{name}")
+            for name in ("flags", *per_band, "response_ratio_min", "response_ratio_max")
+        ]
+        columns += [
+            ViewColumn(REGISTRY[name].for_band(suffix, band, limits), f"v{suffix}.{name}")
+            for name in _MERGED_VARIABILITY
+        ]
+    return [_nullable(column) for column in columns]
+
+
+def _nullable(column: ViewColumn) -> ViewColumn:
+    # A band that the recipe does not measure gives NULL in each of its columns.
+    definition = column.definition
+    if definition.name[-2:-1] == "_" and definition.name[-1] in CSC_SUFFIX.values() and not definition.null:
+        return replace(column, definition=replace(definition, null="the recipe does not measure the band"))
+    return column
+
+
+def _all_flags() -> str:
+    return "(g.flags" + "".join(f" | COALESCE(m{suffix}.flags, 0)" for suffix in CSC_SUFFIX.values()) + ")"
+
+
+def _catalog_from() -> str:
+    joins = [
+        "FROM merge g",
+        "JOIN source s ON s.id = g.source_id",
+        "JOIN recipe r ON r.id = g.recipe_id",
+    ]
+    for band, suffix in CSC_SUFFIX.items():
+        chosen = f"(SELECT id FROM band WHERE band.band = '{band}')"
+        joins.append(
+            f"LEFT JOIN merged_measurement m{suffix} ON m{suffix}.merge_id = g.id AND m{suffix}.band_id = {chosen}"
+        )
+        joins.append(
+            f"LEFT JOIN merged_variability v{suffix} ON v{suffix}.merge_id = g.id AND v{suffix}.band_id = {chosen}"
+        )
+    joins.append("WHERE g.purpose = 'photometry'")
+    return "\n".join(joins)
+
+
+def view_columns(view: str) -> list[ViewColumn]:
+    """Columns of a view, in order.
+
+    Raises
+    ------
+    KeyError
+        When there is no such view.
+    """
+    return {"catalog": catalog_columns, "detections": detections_columns}[view]()
+
+
+def create_view_sql(view: str) -> str:
+    """Return the CREATE VIEW statement, the same on both engines."""
+    selected = ",\n  ".join(f"{column.expression} AS {column.definition.name}" for column in view_columns(view))
+    source = _catalog_from() if view == "catalog" else _DETECTIONS_FROM.strip()
+    return f"CREATE VIEW {view} AS\nSELECT\n  {selected}\n{source}"
+
+
+def drop_view_sql(view: str) -> str:
+    """Return the statement that drops a view if it is there."""
+    return f"DROP VIEW IF EXISTS {view}"

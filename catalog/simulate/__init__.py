@@ -1,0 +1,1 @@
+"""Photons from sources, PSF, area and background."""

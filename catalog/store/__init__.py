@@ -1,0 +1,1 @@
+"""The engine, the one write door, the schema version and cone search."""
