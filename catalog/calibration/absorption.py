@@ -1,6 +1,7 @@
 """Photo-electric absorption by interstellar gas: cross section per hydrogen atom.
 
-Two families: `wabs`, the polynomials of Morrison & McCammon (1983, ApJ 270, 119, table 2), and `phabs`, the sum
+Two families: `wabs`, the polynomials of Morrison & McCammon (1983, ApJ 270, 119, table 2), and `phabs`, the
+sum
 over elements of tabulated photo-absorption cross sections with a set of abundances.
 """
 
@@ -18,12 +19,14 @@ AVOGADRO = 6.02214076e23
 ABUNDANCES: dict[str, dict[str, float]] = {
     "angr": {
         "H": 1.0, "He": 9.77e-2, "C": 3.63e-4, "N": 1.12e-4, "O": 8.51e-4, "Ne": 1.23e-4, "Na": 2.14e-6,
-        "Mg": 3.80e-5, "Al": 2.95e-6, "Si": 3.55e-5, "S": 1.62e-5, "Cl": 3.16e-7, "Ar": 3.63e-6, "Ca": 2.29e-6,
+        "Mg": 3.80e-5, "Al": 2.95e-6, "Si": 3.55e-5, "S": 1.62e-5, "Cl": 3.16e-7, "Ar": 3.63e-6, "Ca":
+        2.29e-6,
         "Cr": 4.68e-7, "Fe": 4.68e-5, "Co": 8.32e-8, "Ni": 1.78e-6,
     },
     "wilm": {
         "H": 1.0, "He": 9.77e-2, "C": 2.40e-4, "N": 7.59e-5, "O": 4.90e-4, "Ne": 8.71e-5, "Na": 1.45e-6,
-        "Mg": 2.51e-5, "Al": 2.14e-6, "Si": 1.86e-5, "S": 1.23e-5, "Cl": 1.32e-7, "Ar": 2.57e-6, "Ca": 1.58e-6,
+        "Mg": 2.51e-5, "Al": 2.14e-6, "Si": 1.86e-5, "S": 1.23e-5, "Cl": 1.32e-7, "Ar": 2.57e-6, "Ca":
+        1.58e-6,
         "Cr": 3.24e-7, "Fe": 2.69e-5, "Co": 8.32e-8, "Ni": 1.12e-6,
     },
 }  # fmt: skip
@@ -69,7 +72,7 @@ def cross_section(model: str, energy: ArrayLike) -> NDArray[np.float64]:
     if model not in MODELS:
         raise SettingsError("unknown absorption model", model, f"choose one of {', '.join(MODELS)}")
     log_energy, log_sigma = _phabs_table(model.removeprefix("phabs-"))
-    return np.exp(np.interp(np.log(energy), log_energy, log_sigma))
+    return np.asarray(np.exp(np.interp(np.log(energy), log_energy, log_sigma)))
 
 
 @cache

@@ -17,12 +17,6 @@ from catalog.calibration.psf import PsfLibrary
 from catalog.calibration.redistribution import Redistribution
 from catalog.errors import CalibrationError
 
-BACK_ILLUMINATED = frozenset({5, 7})
-"""Chips S1 and S3; the other eight of ACIS are front-illuminated."""
-
-CHIP_IDS = range(10)
-"""ACIS chips, I0 = 0 to S5 = 9."""
-
 
 class AreaModel(Protocol):
     """Effective area of mirror, filter, contamination and detector against true energy."""
@@ -143,6 +137,8 @@ class ComposedCalibration:
             return self.redistributions[chip_id]
         except KeyError:
             raise CalibrationError(
-                "no redistribution for this chip", f"chip {chip_id}", "ACIS has chips 0 to 9",
+                "no redistribution for this chip",
+                f"chip {chip_id}",
+                "ACIS has chips 0 to 9",
                 code="CALIBRATION_CHIP",
             ) from None

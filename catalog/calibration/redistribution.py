@@ -42,8 +42,10 @@ class Redistribution:
     def __post_init__(self) -> None:
         if self.matrix.shape != (self.energy_lo.size, self.channel_lo.size):
             raise CalibrationError(
-                "matrix and energy bins of a redistribution differ in size", self.name,
-                "give an OGIP RMF with MATRIX and EBOUNDS", code="CALIBRATION_FILE",
+                "matrix and energy bins of a redistribution differ in size",
+                self.name,
+                "give an OGIP RMF with MATRIX and EBOUNDS",
+                code="CALIBRATION_FILE",
             )
 
     @cached_property
@@ -71,7 +73,7 @@ class Redistribution:
 
     def band_probability(self, lo: float, hi: float) -> NDArray[np.float64]:
         """Probability that a photon of each true-energy bin is recorded in the band, shape (n_energy,)."""
-        return self.matrix[:, self.in_band(lo, hi)].sum(axis=1, dtype=np.float64)
+        return np.asarray(self.matrix[:, self.in_band(lo, hi)].sum(axis=1, dtype=np.float64))
 
     def fold(self, photons: ArrayLike) -> NDArray[np.float64]:
         """Counts per channel.
@@ -132,7 +134,9 @@ class Redistribution:
             cm2, shape (..., n_channel); NaN in channels that begin at zero energy, where a power law has no
             finite number of photons.
         """
-        counts = self.fold(np.asarray(area_curve, dtype=float) * spectrum.photons(self.energy_lo, self.energy_hi))
+        counts = self.fold(
+            np.asarray(area_curve, dtype=float) * spectrum.photons(self.energy_lo, self.energy_hi)
+        )
         usable = self.channel_lo > 0.0
         photons = np.full(self.channel_lo.shape, np.nan)
         photons[usable] = spectrum.photons(self.channel_lo[usable], self.channel_hi[usable])
@@ -162,4 +166,6 @@ class Redistribution:
         """
         value = self.folded_area_by_channel(area_curve, spectrum)
         good = np.isfinite(value)
-        return np.interp(energy, self.channel_energy[good], value[good], left=np.nan, right=np.nan)
+        wanted = np.asarray(energy, dtype=float)
+        centres = self.channel_energy[good]
+        return np.asarray(np.interp(wanted, centres, value[good], left=np.nan, right=np.nan))

@@ -58,8 +58,10 @@ def _from_hdus(hdus: Any, path: Path) -> Redistribution:
     sums = matrix.sum(axis=1, dtype=np.float64)
     if not np.isfinite(sums).all() or sums.min() < 0 or not 0.5 < sums.max() < 1.5:
         raise CalibrationError(
-            f"rows of the matrix sum to {sums.min():.3g} to {sums.max():.3g}, not 1", path,
-            "give a matrix without effective area", code="CALIBRATION_FILE",
+            f"rows of the matrix sum to {sums.min():.3g} to {sums.max():.3g}, not 1",
+            path,
+            "give a matrix without effective area",
+            code="CALIBRATION_FILE",
         )
     return Redistribution(
         energy_lo=np.asarray(rows["ENERG_LO"], dtype=float),
@@ -89,8 +91,10 @@ def _fill_row(out: NDArray[np.float32], row: Any, first: int, path: Path) -> Non
         chunk = values[used : used + int(length)]
         if begin < 0 or begin + int(length) > out.size or chunk.size != int(length):
             raise CalibrationError(
-                "a channel group of the matrix lies outside the channels", path,
-                "check TLMIN of F_CHAN and EBOUNDS", code="CALIBRATION_FILE",
+                "a channel group of the matrix lies outside the channels",
+                path,
+                "check TLMIN of F_CHAN and EBOUNDS",
+                code="CALIBRATION_FILE",
             )
         out[begin : begin + int(length)] += chunk
         used += int(length)

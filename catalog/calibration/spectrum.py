@@ -12,7 +12,9 @@ from catalog.errors import SettingsError
 ERG_PER_KEV = 1.602176634e-9
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(4)
-_STEP = 0.005
+# Panels of a wide range, and the widest bin taken as one panel, keV: absorption edges are sharp.
+_STEP = 0.001
+_NARROW = 0.02
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class ReferenceSpectrum:
                 return np.asarray(log_ratio)
             return np.asarray(lo_array**power * np.expm1(power * log_ratio) / power)
         value = np.empty(lo_array.shape)
-        wide = hi_array - lo_array > 4 * _STEP
+        wide = hi_array - lo_array > _NARROW
         value[~wide] = self._panels(lo_array[~wide], hi_array[~wide], moment)
         value[wide] = [
             self._quadrature(a, b, moment)

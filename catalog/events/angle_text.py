@@ -55,7 +55,10 @@ def _sexagesimal(text: str, axis: str) -> tuple[float, str] | None:
     # Tables that were rounded print 59.996 as 60.00: a full minute of seconds is a value, not an error.
     if minute >= 60 or second > 60:
         raise SourceTableError(
-            f"minutes and seconds of {axis} end at 60", repr(text), "correct the value", code="COORDINATE_RANGE"
+            f"minutes and seconds of {axis} end at 60",
+            repr(text),
+            "correct the value",
+            code="COORDINATE_RANGE",
         )
     total = int(whole) * 3600 + minute * 60 + second
     return (-total if sign == "-" else total), letter
@@ -64,8 +67,8 @@ def _sexagesimal(text: str, axis: str) -> tuple[float, str] | None:
 def parse_ra(text: str) -> float:
     """Return the right ascension (deg) that `text` says; the range is not checked.
 
-    A number is in degrees (``246.888``, ``246.888d``); fields with colons or blanks are hours, minutes, seconds
-    (``16:27:33.1``, ``16 27 33.1``); letters decide otherwise (``16h27m33.1s``, ``246d53m16s``).
+    A number is in degrees (``246.888``, ``246.888d``); fields with colons or blanks are hours, minutes,
+    seconds (``16:27:33.1``, ``16 27 33.1``); letters decide otherwise (``16h27m33.1s``, ``246d53m16s``).
 
     Raises
     ------
@@ -109,7 +112,7 @@ def _degrees(clean: str) -> float | None:
 
 
 def is_sexagesimal(text: str) -> bool:
-    """Whether `text` has sexagesimal fields without a letter, so that only its column tells hours or degrees."""
+    """Whether `text` has sexagesimal fields and no letter that tells hours from degrees."""
     clean = text.translate(_TYPOGRAPHY).strip()
     return any(pattern.fullmatch(clean) for pattern in _SEXAGESIMAL[:2])
 
@@ -139,8 +142,9 @@ def _halves(text: str) -> tuple[str, str] | None:
 def parse_position(text: str) -> tuple[float, float]:
     """Return (ra, dec) in degrees ICRS of a position typed by a person.
 
-    Accepts ``246.888 -24.6876``, ``246.888,-24.6876``, ``16:27:33.115 -24:41:15.51``, ``16 27 33.1 -24 41 15.5``,
-    ``16h27m33.1s -24d41m15s``; a comma, a blank or the sign of the declination parts the two.
+    Accepts ``246.888 -24.6876``, ``246.888,-24.6876``, ``16:27:33.115 -24:41:15.51``,
+    ``16 27 33.1 -24 41 15.5``, ``16h27m33.1s -24d41m15s``; a comma, a blank or the sign of the
+    declination parts the two.
 
     Raises
     ------
@@ -174,7 +178,10 @@ def check_range(ra: float, dec: float, where: str) -> None:
         raise SourceTableError(f"RA {ra:g} is not in 0 to 360 degrees", where, todo, code="COORDINATE_RANGE")
     if not -90 <= dec <= 90:
         raise SourceTableError(
-            f"Dec {dec:g} is not in -90 to 90 degrees", where, "check column and unit", code="COORDINATE_RANGE"
+            f"Dec {dec:g} is not in -90 to 90 degrees",
+            where,
+            "check column and unit",
+            code="COORDINATE_RANGE",
         )
 
 
@@ -186,12 +193,15 @@ def parse_radius(text: str) -> float:
     Raises
     ------
     SourceTableError
-        RADIUS_UNIT without a known unit, RADIUS_TEXT when it is no number, RADIUS_RANGE outside 0 < r <= 180 deg.
+        RADIUS_UNIT without a known unit, RADIUS_TEXT when it is no number, RADIUS_RANGE outside
+        0 < r <= 180 deg.
     """
     clean = text.replace("°", "deg").translate(_TYPOGRAPHY).strip()
     match = re.fullmatch(rf"({_NUMBER.pattern})\s*(.*)", clean)
     if match is None:
-        raise SourceTableError("not a radius", repr(text), "write 5arcsec, 2arcmin or 0.1deg", code="RADIUS_TEXT")
+        raise SourceTableError(
+            "not a radius", repr(text), "write 5arcsec, 2arcmin or 0.1deg", code="RADIUS_TEXT"
+        )
     factor = _RADIUS_UNITS.get(match.group(2).lower())
     if factor is None:
         raise SourceTableError(

@@ -1,9 +1,9 @@
 """Names of sources from their positions, as the IAU asks: ``CXOU Jhhmmss.ss+ddmmss.s``, truncated.
 
-The IAU specifications (https://cds.unistra.fr/Dic/iau-spec.html) truncate coordinates, they do not round, so
-that a name stays a prefix of the same name with more digits. Truncating a binary float needs care: 15 x 0.1 h
-may be stored just below the decimal it means and would lose one unit. All arithmetic here is on exact
-fractions, after adding `TOLERANCE_ARCSEC`: a position that lies less than this below a boundary counts as on it.
+The IAU specifications (http://cdsweb.u-strasbg.fr/Dic/iau-spec.html, section 3) truncate coordinates, they do
+not round, so that a name keeps its digits when more are added. Truncating a binary float needs care:
+15 x 0.1 h may be stored just below the decimal it means and would lose one unit. So the arithmetic is on
+exact fractions, after adding `TOLERANCE_ARCSEC`: a position less than this below a boundary counts as on it.
 """
 
 from __future__ import annotations
@@ -125,9 +125,8 @@ def unique_names(
     Returns
     -------
     names
-        In the order of the positions. A lengthened name begins with the digits of the short one; it does not depend on
-        the order of the positions. Identical positions keep equal names of normal length when they are all
-        the same.
+        In the order of the positions. A lengthened name keeps the digits of the short one and does not
+        depend on the order of the positions. A group of identical positions keeps its name as it is.
     collisions
         One per group of equal names, in the order of their first rows.
 

@@ -1,1 +1,1 @@
-"""Catalogs in the formats of the field."""
+"""Tables, pictures and generated pages: what leaves the database in the formats of the field."""

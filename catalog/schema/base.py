@@ -106,7 +106,9 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
-def column(name: str, *, null: bool | None = None, index: bool = False, default: Any = None) -> MappedColumn[Any]:
+def column(
+    name: str, *, null: bool | None = None, index: bool = False, default: Any = None
+) -> MappedColumn[Any]:
     """Return the mapped column that the registry defines under `name`.
 
     Parameters
@@ -138,7 +140,9 @@ def key() -> MappedColumn[int]:
     return mapped_column("id", Integer, primary_key=True, comment=REGISTRY["id"].description)
 
 
-def reference(target: str, *, name: str | None = None, null: bool = False, delete: str = "CASCADE") -> MappedColumn[Any]:
+def reference(
+    target: str, *, name: str | None = None, null: bool = False, delete: str = "CASCADE"
+) -> MappedColumn[Any]:
     """Return a foreign key column ``<target>_id``, indexed; rows go with what they hang on."""
     column_name = name or f"{target}_id"
     return mapped_column(
@@ -169,7 +173,9 @@ def require_finite(metadata: MetaData) -> None:
 def posterior_checks(*names: str) -> tuple[CheckConstraint, ...]:
     """Return CHECKs 0 <= lolim <= value <= hilim for posterior columns."""
     return tuple(
-        CheckConstraint(f"0 <= {name}_lolim AND {name}_lolim <= {name} AND {name} <= {name}_hilim", name=f"{name}_order")
+        CheckConstraint(
+            f"0 <= {name}_lolim AND {name}_lolim <= {name} AND {name} <= {name}_hilim", name=f"{name}_order"
+        )
         for name in names
     )
 

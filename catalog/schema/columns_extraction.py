@@ -5,6 +5,7 @@ from __future__ import annotations
 from catalog.schema.column import ColumnDefinition as Col
 
 _OFF = "outside the field of view"
+_BEHIND = "more than 90 degrees from the pointing"
 
 COLUMNS = (
     Col(
@@ -14,6 +15,7 @@ COLUMNS = (
         "pos.cartesian.x;instr.det",
         "Position in sky pixels of the event file, axis X",
         digits=-3,
+        null=_BEHIND,
     ),
     Col(
         "y",
@@ -22,8 +24,9 @@ COLUMNS = (
         "pos.cartesian.y;instr.det",
         "Position in sky pixels of the event file, axis Y",
         digits=-3,
+        null=_BEHIND,
     ),
-    Col("theta", "float", "arcmin", "pos.angDistance;instr", "Off-axis angle", digits=-3, mrt="theta"),
+    Col("theta", "float", "arcmin", "pos.angDistance;instr", "Off-axis angle", -3, _BEHIND, "theta"),
     Col(
         "phi",
         "float",
@@ -31,6 +34,7 @@ COLUMNS = (
         "pos.posAng;instr",
         "Azimuth about the optical axis, from +DETX to +DETY",
         digits=-2,
+        null=_BEHIND,
         mrt="phi",
     ),
     Col(
@@ -38,18 +42,18 @@ COLUMNS = (
         "float",
         "pix",
         "pos.cartesian.x;instr.det",
-        "CHIPX at mean pointing",
+        "CHIPX at mean pointing; off the chip for a position that only the dither brings onto it",
         digits=-1,
-        null="on no active chip",
+        null=_OFF,
     ),
     Col(
         "chipy",
         "float",
         "pix",
         "pos.cartesian.y;instr.det",
-        "CHIPY at mean pointing",
+        "CHIPY at mean pointing; off the chip for a position that only the dither brings onto it",
         digits=-1,
-        null="on no active chip",
+        null=_OFF,
     ),
     Col(
         "in_fov",
@@ -76,6 +80,33 @@ COLUMNS = (
         digits=-4,
         null="no aperture",
         mrt="GoodFrac",
+    ),
+    Col(
+        "theta_aperbkg",
+        "float",
+        "arcmin",
+        "pos.angDistance;instr.background",
+        "Mean off-axis angle of the background region",
+        digits=-3,
+        null="no background region",
+    ),
+    Col(
+        "good_frac_area_aper",
+        "float",
+        "",
+        "arith.factor;obs.exposure;stat.mean",
+        "Fraction of time on good pixels, mean over the area of the source aperture",
+        digits=-4,
+        null="no aperture",
+    ),
+    Col(
+        "good_frac_area_aperbkg",
+        "float",
+        "",
+        "arith.factor;obs.exposure;instr.background;stat.mean",
+        "Fraction of time on good pixels, mean over the area of the background region",
+        digits=-4,
+        null="no background region",
     ),
     Col(
         "radius_aper",

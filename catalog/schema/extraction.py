@@ -25,7 +25,7 @@ class Extraction(Base):
     __table_args__ = (
         UniqueConstraint("source_id", "event_set_id", "recipe_id"),
         *positive_checks("theta", "livetime", "radius_aper", "area_aper", "area_aperbkg", "cnts_per_frame"),
-        *fraction_checks("good_frac"),
+        *fraction_checks("good_frac", "good_frac_area_aper", "good_frac_area_aperbkg"),
         {"comment": "One source in one event set under one recipe"},
     )
 
@@ -35,10 +35,10 @@ class Extraction(Base):
     event_set_id: Mapped[int] = reference("event_set")
     recipe_id: Mapped[int] = reference("recipe")
     flags: Mapped[int] = column("flags")
-    x: Mapped[float] = column("x")
-    y: Mapped[float] = column("y")
-    theta: Mapped[float] = column("theta")
-    phi: Mapped[float] = column("phi")
+    x: Mapped[float | None] = column("x")
+    y: Mapped[float | None] = column("y")
+    theta: Mapped[float | None] = column("theta")
+    phi: Mapped[float | None] = column("phi")
     chip_id: Mapped[int | None] = column("chip_id")
     chipx: Mapped[float | None] = column("chipx")
     chipy: Mapped[float | None] = column("chipy")
@@ -47,6 +47,9 @@ class Extraction(Base):
     livetime: Mapped[float | None] = column("livetime")
     radius_aper: Mapped[float | None] = column("radius_aper")
     good_frac: Mapped[float | None] = column("good_frac")
+    theta_aperbkg: Mapped[float | None] = column("theta_aperbkg")
+    good_frac_area_aper: Mapped[float | None] = column("good_frac_area_aper")
+    good_frac_area_aperbkg: Mapped[float | None] = column("good_frac_area_aperbkg")
     area_aper: Mapped[float | None] = column("area_aper")
     area_aperbkg: Mapped[float | None] = column("area_aperbkg")
     cnts_per_frame: Mapped[float | None] = column("cnts_per_frame")

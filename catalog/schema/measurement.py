@@ -71,7 +71,7 @@ class Measurement(Photometry, Base):
     __table_args__ = (
         UniqueConstraint("extraction_id", "band_id"),
         *(constraint.copy() for constraint in PHOTOMETRY_CHECKS),
-        *fraction_checks("psf_frac_aper", "psf_frac_aperbkg"),
+        *fraction_checks("psf_frac_aper", "psf_frac_aperbkg", "psf_good_frac_aper", "psf_good_frac_aperbkg"),
         *positive_checks("exposure_aper", "exposure_aperbkg", "exposure_area_aper", "exposure_area_aperbkg"),
         {"comment": "One extraction in one band"},
     )
@@ -86,5 +86,13 @@ class Measurement(Photometry, Base):
     exposure_aperbkg: Mapped[float | None] = column("exposure_aperbkg")
     exposure_area_aper: Mapped[float | None] = column("exposure_area_aper")
     exposure_area_aperbkg: Mapped[float | None] = column("exposure_area_aperbkg")
+    psf_good_frac_aper: Mapped[float | None] = column("psf_good_frac_aper")
+    psf_good_frac_aperbkg: Mapped[float | None] = column("psf_good_frac_aperbkg")
+    area_band: Mapped[float | None] = column("area_band")
+    fluence_aper: Mapped[float | None] = column("fluence_aper")
+    fluence_aperbkg: Mapped[float | None] = column("fluence_aperbkg")
+    fluence_max: Mapped[float | None] = column("fluence_max")
     response_ratio: Mapped[float | None] = column("response_ratio")
+    response_index1: Mapped[float | None] = column("response_index1")
+    response_index3: Mapped[float | None] = column("response_index3")
     calibration: Mapped[str | None] = column("calibration")

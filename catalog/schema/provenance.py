@@ -85,6 +85,7 @@ class WorkUnit(Base):
     event_set_id: Mapped[int | None] = reference("event_set", null=True)
     scope: Mapped[str] = column("scope")
     fingerprint: Mapped[str] = column("fingerprint")
+    result_hash: Mapped[str | None] = column("result_hash")
     state: Mapped[str] = column("state")
     reason: Mapped[str | None] = column("reason")
     message: Mapped[str | None] = column("message")

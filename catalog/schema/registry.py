@@ -1,7 +1,7 @@
 """The column registry: each column of each table and view, defined once.
 
-From here come column comments in the database, FITS and VOTable metadata, machine-readable tables, LaTeX heads
-and the documentation page. A name means the same wherever it stands.
+From here come column comments in the database, FITS and VOTable metadata, machine-readable tables, LaTeX
+heads and the documentation page. A name means the same wherever it stands.
 """
 
 from __future__ import annotations

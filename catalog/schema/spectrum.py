@@ -76,5 +76,3 @@ class PositionEstimate(Base):
     ra: Mapped[float] = column("ra")
     dec: Mapped[float] = column("dec")
     error_radius: Mapped[float | None] = column("error_radius")
-
-

@@ -66,7 +66,9 @@ def detections_columns() -> list[ViewColumn]:
         *_from("r", "recipe"),
         *_from("m", "run_id"),
         ViewColumn(REGISTRY["flags"], "(e.flags | m.flags)"),
-        *_from("e", "theta", "phi", "chip_id", "chipx", "chipy", "in_fov", "near_edge", "good_frac", "livetime"),
+        *_from(
+            "e", "theta", "phi", "chip_id", "chipx", "chipy", "in_fov", "near_edge", "good_frac", "livetime"
+        ),
         *_from("m", "cnts_aper", "cnts_aperbkg"),
         *_from("e", "area_aper", "area_aperbkg"),
         *_from("m", "exposure_aper", "exposure_aperbkg", "exposure_area_aper", "exposure_area_aperbkg"),
@@ -135,12 +137,9 @@ def _catalog_from() -> str:
     ]
     for band, suffix in CSC_SUFFIX.items():
         chosen = f"(SELECT id FROM band WHERE band.band = '{band}')"
-        joins.append(
-            f"LEFT JOIN merged_measurement m{suffix} ON m{suffix}.merge_id = g.id AND m{suffix}.band_id = {chosen}"
-        )
-        joins.append(
-            f"LEFT JOIN merged_variability v{suffix} ON v{suffix}.merge_id = g.id AND v{suffix}.band_id = {chosen}"
-        )
+        for table, alias in (("merged_measurement", f"m{suffix}"), ("merged_variability", f"v{suffix}")):
+            condition = f"{alias}.merge_id = g.id AND {alias}.band_id = {chosen}"
+            joins.append(f"LEFT JOIN {table} {alias} ON {condition}")
     joins.append("WHERE g.purpose = 'photometry'")
     return "\n".join(joins)
 
@@ -158,7 +157,9 @@ def view_columns(view: str) -> list[ViewColumn]:
 
 def create_view_sql(view: str) -> str:
     """Return the CREATE VIEW statement, the same on both engines."""
-    selected = ",\n  ".join(f"{column.expression} AS {column.definition.name}" for column in view_columns(view))
+    selected = ",\n  ".join(
+        f"{column.expression} AS {column.definition.name}" for column in view_columns(view)
+    )
     source = _catalog_from() if view == "catalog" else _DETECTIONS_FROM.strip()
     return f"CREATE VIEW {view} AS\nSELECT\n  {selected}\n{source}"
 

@@ -1,1 +1,1 @@
-"""Photons from sources, PSF, area and background."""
+"""Simulated observations: photons of known sources, turned into level-2 event files with their truth."""

@@ -1,25 +1,23 @@
-"""Compiled loops behind the posterior of a source's intensity in one or several observations.
+"""The posterior of one observation as an exact mixture of gamma distributions: compiled loops.
 
 In units where f + g = 1 the marginal likelihood of one observation is a mixture,
 
     p(x) = sum_s w_s x^s exp(-x) / s!,   w_s ~ c_s s! (n+m-s)! (1+r)^s,
 
 s being how many of the n + m events belong to the source and c_s the coefficient of x^s in the polynomial
-(1 + f x)^n (r + g x)^m. The polynomial P obeys (1 + f x)(r + g x) P' = (n f (r + g x) + m g (1 + f x)) P, hence
+P = (1 + f x)^n (r + g x)^m. As (1 + f x)(r + g x) P' = (n f (r + g x) + m g (1 + f x)) P,
 
     r (s+1) c_{s+1} = (n f r + m g - (f r + g) s) c_s + f g (n+m-s+1) c_{s-1}.
 
-Upwards from s = 0 all terms are positive until the bracket changes sign; beyond, the recurrence is run downwards from
-s = n + m, where again all terms are positive. No digits cancel, and the work is linear in n + m. As P has real roots
-only, w_{s+1} / w_s decreases with s (Newton's inequalities), and p is log-concave (Prekopa): one mode, and each
-highest-density region is one interval. A product over observations stays log-concave.
-
-All functions live in one file because the compiled code on disk depends on one file only.
+Upwards from s = 0 all terms are positive until the bracket changes sign; beyond, the recurrence is run
+downwards from s = n + m, where again all terms are positive. No digits cancel; the work is linear in n + m. P
+has real roots only, so w_{s+1} / w_s decreases with s (Newton's inequalities). p is log-concave (Prekopa's
+theorem): it has one mode, and each highest-density region is one interval. A product over observations stays
+log-concave.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -32,23 +30,15 @@ IntArray = NDArray[np.int64]
 
 NEGLIGIBLE_WEIGHT = 1e-30
 NEGLIGIBLE_TERM = 1e-19
-LOG_NEGLIGIBLE = 46.0
 NEGLIGIBLE_LEAK = 1e-25
-GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 
-class LikelihoodTable(NamedTuple):
-    """The likelihoods of a group of observations, ready to be evaluated; see `likelihood_table`.
+class Mixture(NamedTuple):
+    """The weights of a single observation from index `first` on, and their running sums from 0 to 1."""
 
-    Observation i owns the entries starts[i] to starts[i+1] of `ratios` (w_{s+1} / w_s, ending with 0) and `logs`
-    (log of w_s x^s / s! at x = references[i], up to a constant); scales[i] is x per unit of intensity.
-    """
-
-    ratios: FloatArray
-    logs: FloatArray
-    starts: IntArray
-    scales: FloatArray
-    references: FloatArray
+    first: int
+    weights: FloatArray
+    running: FloatArray
 
 
 @compiled
@@ -70,7 +60,7 @@ def upper_ratios(start: int, n: int, m: int, f: float, g: float, r: float) -> Fl
 def weight_ratios(n: int, m: int, f: float, g: float, r: float, reach: float) -> FloatArray:
     """w_{s+1} / w_s for s = 0, 1, ..., with f + g = 1; a final 0 stands for "no further weight".
 
-    The list ends where the weights w_s (reach = 0) or the terms w_s x^s / s! at x = reach have become negligible.
+    The list ends where the weights w_s (reach = 0) or the terms w_s x^s / s! at x = reach are negligible.
     """
     if g < NEGLIGIBLE_LEAK * f * min(1.0, r):
         g = 0.0
@@ -121,8 +111,8 @@ def peak_index(ratios: FloatArray) -> int:
 
 
 @compiled
-def mixture_weights(ratios: FloatArray) -> tuple[int, FloatArray]:
-    """Normalised weights from their ratios, negligible ones left out: index of the first, and the weights."""
+def mixture_weights(ratios: FloatArray) -> Mixture:
+    """Normalised weights from their ratios, negligible ones left out."""
     peak = peak_index(ratios)
     weights = np.zeros(len(ratios))
     weights[peak] = 1.0
@@ -134,22 +124,23 @@ def mixture_weights(ratios: FloatArray) -> tuple[int, FloatArray]:
     while first > 0 and weights[first] > NEGLIGIBLE_WEIGHT:
         weights[first - 1] = weights[first] / ratios[first - 1]
         first -= 1
-    kept = weights[first : last + 1].copy()
-    return first, kept / kept.sum()
+    kept = weights[first : last + 1] / weights[first : last + 1].sum()
+    running = np.zeros(len(kept) + 1)
+    for index in range(len(kept)):
+        running[index + 1] = running[index] + kept[index]
+    return Mixture(first, kept, running)
 
 
 @compiled
-def mixture_density(x: float, first: int, weights: FloatArray) -> tuple[float, float]:
+def mixture_density(x: float, mixture: Mixture) -> tuple[float, float]:
     """Density and cumulative probability of the mixture of gammas at x >= 0.
 
-    With T ~ Poisson(x), the density is the mean of w_T and the cumulative probability that of sum_{s<T} w_s; the
-    Poisson terms are summed outwards from the largest and normalised by their sum.
+    With T ~ Poisson(x) the density is the mean of w_T and the cumulative probability that of sum_{s<T} w_s.
+    The Poisson terms are summed outwards from the largest and normalised by their sum.
     """
+    first, weights, running = mixture
     if x <= 0.0:
         return (weights[0] if first == 0 else 0.0), 0.0
-    below = np.zeros(len(weights) + 1)
-    for index in range(len(weights)):
-        below[index + 1] = below[index] + weights[index]
     total = 0.0
     density = 0.0
     cumulative = 0.0
@@ -164,7 +155,7 @@ def mixture_density(x: float, first: int, weights: FloatArray) -> tuple[float, f
                 cumulative += term
             elif index >= 0:
                 density += term * weights[index]
-                cumulative += term * below[index]
+                cumulative += term * running[index]
             if upwards:
                 t += 1
                 term *= x / t

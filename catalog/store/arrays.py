@@ -12,8 +12,16 @@ _MAGIC = b"SA1"
 
 
 def pack(array: NDArray[Any]) -> bytes:
-    """Return the bytes of an array: a header with type and shape, then the zlib-compressed values."""
-    little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
+    """Return the bytes of an array: a header with type and shape, then the zlib-compressed values.
+
+    Raises
+    ------
+    ValueError
+        For structured and object arrays: a header cannot tell what they hold.
+    """
+    if array.dtype.hasobject or array.dtype.fields is not None or array.dtype.kind == "V":
+        raise ValueError(f"an array of type {array.dtype} cannot be packed: pack its columns")
+    little = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
     shape = ",".join(str(length) for length in little.shape)
     header = f"{little.dtype.str};{shape}".encode("ascii")
     return _MAGIC + bytes([len(header)]) + header + zlib.compress(little.tobytes(), 6)
@@ -25,11 +33,15 @@ def unpack(data: bytes) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        When the bytes are none of ours.
+        When the bytes are none of ours, or damaged.
     """
     if data[:3] != _MAGIC:
         raise ValueError("not a packed array")
     end = 4 + data[3]
     dtype, shape = data[4:end].decode("ascii").split(";")
     lengths = tuple(int(part) for part in shape.split(",") if part)
-    return np.frombuffer(zlib.decompress(data[end:]), dtype=np.dtype(dtype)).reshape(lengths)
+    try:
+        values = zlib.decompress(data[end:])
+    except zlib.error as error:
+        raise ValueError(f"a damaged packed array: {error}") from None
+    return np.frombuffer(values, dtype=np.dtype(dtype)).reshape(lengths)

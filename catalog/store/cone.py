@@ -45,7 +45,7 @@ def sources_in_cone(connection: Connection, ra: float, dec: float, radius: float
     centre = SkyCoord(ra, dec, unit="deg")
     found = SkyCoord([row.ra for row in rows], [row.dec for row in rows], unit="deg")
     separation = centre.separation(found).to_value(units.arcsec)
-    near = [(row.id, float(value)) for row, value in zip(rows, separation, strict=True) if value <= radius * 3600]
+    near = [
+        (row.id, float(value)) for row, value in zip(rows, separation, strict=True) if value <= radius * 3600
+    ]
     return sorted(near, key=lambda item: (item[1], item[0]))
-
-

@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Table, delete, insert, select
+from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql import ColumnElement
 
 from catalog.errors import ProjectError
 from catalog.schema.base import FiniteDouble
+from catalog.store.database_errors import explained, where_is
 
 Row = Mapping[str, Any]
 
@@ -50,7 +50,9 @@ class Writer:
         table = _table(model)
         check_finite(table, rows)
         before = self._count(table)
-        self.connection.execute(self._insert(table).on_conflict_do_nothing(index_elements=list(key)), list(rows))
+        self.connection.execute(
+            self._insert(table).on_conflict_do_nothing(index_elements=list(key)), list(rows)
+        )
         return self._count(table) - before
 
     def upsert(self, model: type[DeclarativeBase], rows: Sequence[Row], key: Sequence[str]) -> None:
@@ -71,6 +73,21 @@ class Writer:
         check_finite(table, [values])
         self.connection.execute(table.update().where(table.c.id == row_id).values(dict(values)))
 
+    def update_many(self, model: type[DeclarativeBase], rows: Sequence[Row]) -> None:
+        """Change values of many rows; each has its ``id`` and the same columns."""
+        if not rows:
+            return
+        table = _table(model)
+        check_finite(table, rows)
+        names = [name for name in rows[0] if name != "id"]
+        statement = (
+            table.update()
+            .where(table.c.id == bindparam("row_id"))
+            .values({name: bindparam(f"new_{name}") for name in names})
+        )
+        values = [{"row_id": row["id"], **{f"new_{name}": row[name] for name in names}} for row in rows]
+        self.connection.execute(statement, values)
+
     def delete(self, model: type[DeclarativeBase], condition: ColumnElement[bool]) -> int:
         """Delete the rows that meet a condition, with all that hangs on them; return how many met it."""
         return self.connection.execute(delete(_table(model)).where(condition)).rowcount
@@ -82,8 +99,6 @@ class Writer:
         return engine_insert(table)
 
     def _count(self, table: Table) -> int:
-        from sqlalchemy import func
-
         return int(self.connection.scalar(select(func.count()).select_from(table)) or 0)
 
 
@@ -94,14 +109,19 @@ def _table(model: type[DeclarativeBase]) -> Table:
 
 
 def check_finite(table: Table, rows: Sequence[Row]) -> None:
-    """Refuse NaN and infinity, column by column.
+    """Refuse rows whose columns differ, and NaN and infinity, column by column.
 
     Raises
     ------
     ValueError
-        Names the table, column and first row concerned. This is a defect of the caller, not of the input:
-        a stage turns what it cannot give into None and sets a flag.
+        Names the table and column concerned. This is a defect of the caller, not of the input: a stage turns
+        what it cannot give into None and sets a flag.
     """
+    columns = rows[0].keys()
+    # A bulk statement is made for the first row: what only a later row has would be lost without a word.
+    unlike = next((row.keys() ^ columns for row in rows if row.keys() != columns), None)
+    if unlike is not None:
+        raise ValueError(f"rows of {table.name} with different columns: {', '.join(sorted(unlike))}")
     for column in table.columns:
         if not isinstance(column.type, FiniteDouble) or column.name not in rows[0]:
             continue
@@ -132,39 +152,33 @@ class Store:
             raise ProjectError(
                 "the database cannot be written", self.where, "check the rights of the folder and file"
             )
-        try:
-            with self.engine.connect().execution_options(srccat_write=True) as connection, connection.begin():
-                yield Writer(connection)
-        except OperationalError as error:
-            if "locked" in str(error.orig):
-                raise ProjectError(
-                    "another process is writing to the database", self.where, "wait for it and try again", code="LOCKED"
-                ) from error
-            if "readonly" in str(error.orig) or "read-only" in str(error.orig):
-                raise ProjectError(
-                    "the database cannot be written", self.where, "check the rights of the folder and file"
-                ) from error
-            if "disk" in str(error.orig):
-                raise ProjectError(
-                    "the database cannot grow", self.where, "free some space and run again: nothing is lost"
-                ) from error
-            raise
+        with (
+            explained(self.engine),
+            self.engine.connect().execution_options(srccat_write=True) as connection,
+            connection.begin(),
+        ):
+            yield Writer(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent view of the database."""
-        with self.engine.connect() as connection, connection.begin():
+        """One consistent view of the database: what others commit meanwhile is not seen, writing refused."""
+        # SQLite reads from one snapshot by itself, and `open_engine` makes a plain transaction query-only.
+        snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        options = snapshot if self.engine.dialect.name == "postgresql" else {}
+        with self.engine.connect().execution_options(**options) as connection, connection.begin():
             yield connection
 
     @property
     def where(self) -> str:
         """The database as one would name it to the user, without a password."""
-        return self.engine.url.render_as_string(hide_password=True)
+        return where_is(self.engine)
 
     def close(self) -> None:
-        """Release connections; the last writer folds the write-ahead log back into the file."""
+        """Release connections, after folding the write-ahead log back into the file."""
         if self.engine.dialect.name == "sqlite" and not self.read_only:
             with self.engine.connect() as connection:
+                # Not waiting for readers: what they still need stays in the log until another writer closes.
+                connection.exec_driver_sql("PRAGMA busy_timeout = 0")
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         self.engine.dispose()
 

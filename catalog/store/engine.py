@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -75,7 +77,7 @@ def open_engine(url: URL, *, read_only: bool = False) -> Engine:
     """Return an engine for `url`.
 
     A SQLite file in a folder that cannot be written is opened ``immutable``, since even a reader of a
-    write-ahead log must be able to write beside it.
+    write-ahead log must be able to write beside it; unless there is a log, whose content would be missed.
     """
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, read_only=read_only)
@@ -90,9 +92,10 @@ def open_engine(url: URL, *, read_only: bool = False) -> Engine:
 def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
     path = Path(str(url.database))
     if read_only:
-        option = "mode=ro" if is_writable(url) else "immutable=1"
+        option = "mode=ro" if is_writable(url) or _has_log(path) else "immutable=1"
         quoted = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
         url = url.set(database=f"file:{quoted}", query={**_flags(option), "uri": "true"})
+    _adapt_numpy()
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
     journal = "DELETE" if on_network(path) else "WAL"
 
@@ -110,9 +113,25 @@ def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
     def _begin(connection: Connection) -> None:
         # A transaction that reads first and then writes fails at once when another one wrote in between.
         writing = connection.get_execution_options().get("srccat_write", False)
+        connection.exec_driver_sql(f"PRAGMA query_only = {'OFF' if writing else 'ON'}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
     return engine
+
+
+def _has_log(path: Path) -> bool:
+    log = path.with_name(path.name + "-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _adapt_numpy() -> None:
+    # The driver would store numpy's integers as blobs, and find nothing when asked for one.
+    for integer in (np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64):
+        sqlite3.register_adapter(integer, _plain)
+
+
+def _plain(value: Any) -> int:
+    return int(value)
 
 
 def _flags(option: str) -> dict[str, str]:

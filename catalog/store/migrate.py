@@ -9,6 +9,8 @@ from sqlalchemy import Connection, Engine, func, inspect, select, text
 from catalog.errors import ProjectError
 from catalog.schema.tables import METADATA
 from catalog.schema.views import VIEW_NAMES, create_view_sql, drop_view_sql
+from catalog.store.database_errors import explained
+from catalog.store.schema_version import database_revision, refuse_newer
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
@@ -16,8 +18,18 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
 
     Views are dropped before and created after. On SQLite a table rebuild would fire ON DELETE CASCADE, so
     foreign keys are off meanwhile, and then checked, together with the number of rows of each table.
+
+    Raises
+    ------
+    SchemaVersionError
+        The database was made by a newer srccat.
+    ProjectError
+        It cannot be opened or written, or the upgrade would lose rows or break references.
     """
-    with engine.connect().execution_options(srccat_write=True) as connection:
+    present = database_revision(engine)
+    if present is not None:
+        refuse_newer(engine, present)
+    with explained(engine), engine.connect().execution_options(srccat_write=True) as connection:
         sqlite = connection.dialect.name == "sqlite"
         if sqlite:
             connection.connection.cursor().execute("PRAGMA foreign_keys = OFF")

@@ -5,15 +5,17 @@ from __future__ import annotations
 from sqlalchemy import Engine, inspect, text
 
 from catalog.errors import ProjectError, SchemaVersionError
+from catalog.store.database_errors import explained, where_is
 from migrations import REVISIONS
 
 
 def database_revision(engine: Engine) -> str | None:
     """Return the schema revision of a database, None when it holds no catalog."""
-    with engine.connect() as connection:
+    with explained(engine), engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
-        return connection.scalar(text("SELECT version_num FROM alembic_version"))
+        found = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return None if found is None else str(found)
 
 
 def check_revision(engine: Engine) -> None:
@@ -26,21 +28,34 @@ def check_revision(engine: Engine) -> None:
     SchemaVersionError
         Its schema is newer than the code, or older; the message names the command.
     """
-    where = engine.url.render_as_string(hide_password=True)
+    where = where_is(engine)
     revision = database_revision(engine)
     if revision is None:
-        raise ProjectError("the database holds no catalog", where, "create it with `srccat init`", code="NO_CATALOG")
-    if revision not in REVISIONS:
-        raise SchemaVersionError(
-            f"the database was made by a newer srccat (schema {revision}, this one knows up to {REVISIONS[-1]})",
-            where,
-            "update srccat: pip install --upgrade srccat",
-            code="SCHEMA_NEWER",
+        raise ProjectError(
+            "the database holds no catalog", where, "create it with `srccat init`", code="NO_CATALOG"
         )
+    refuse_newer(engine, revision)
     if revision != REVISIONS[-1]:
         raise SchemaVersionError(
             f"the database has schema {revision}, this srccat needs {REVISIONS[-1]}",
             where,
             "run `srccat db upgrade`",
             code="SCHEMA_OLDER",
+        )
+
+
+def refuse_newer(engine: Engine, revision: str) -> None:
+    """Refuse a revision that this code does not know.
+
+    Raises
+    ------
+    SchemaVersionError
+        The database was made by a newer srccat.
+    """
+    if revision not in REVISIONS:
+        raise SchemaVersionError(
+            f"the database was made by a newer srccat (schema {revision}, known here: {REVISIONS[-1]})",
+            where_is(engine),
+            "update srccat: pip install --upgrade srccat",
+            code="SCHEMA_NEWER",
         )

@@ -1,0 +1,96 @@
+"""Fraction of time that a region spends on good pixels, by area and weighted with the PSF."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+
+from catalog.apertures.region import Region
+from catalog.calibration.psf_stamp import PsfStamp
+
+Array = NDArray[np.float64]
+GoodFraction = Callable[[Array, Array], Array]
+
+_GRID = 33
+"""Points across a region's bounding box; the dither (33 pixels) smooths anything finer than they see."""
+_RING_POINTS = 64
+_INTERIOR = 1 - 1e-9
+
+
+@dataclass(frozen=True)
+class GoodMap:
+    """Good fraction on a grid around a region, interpolated in between; constant 1 where `values` is None."""
+
+    x: float
+    y: float
+    reach: float
+    values: Array | None
+
+    def at(self, x: Array, y: Array) -> Array:
+        """Good fraction at points in sky pixels."""
+        if self.values is None:
+            return np.ones(np.shape(x))
+        step = 2 * self.reach / (_GRID - 1)
+        rows, columns = (y - self.y + self.reach) / step, (x - self.x + self.reach) / step
+        return np.asarray(map_coordinates(self.values, [rows, columns], order=1, mode="nearest"))
+
+
+def good_map(x: float, y: float, reach: float, good_fraction: GoodFraction) -> GoodMap:
+    """Good fraction around a position, within `reach` sky pixels.
+
+    Rings of points tell whether the whole neighbourhood is always on good pixels, as it is for most sources:
+    then no grid is made.
+    """
+    angle = np.linspace(0, 2 * np.pi, _RING_POINTS, endpoint=False)
+    rings = np.concatenate([[0.0], *(np.full(_RING_POINTS, part * reach) for part in (0.5, 1.0))])
+    angles = np.concatenate([[0.0], angle, angle])
+    if good_fraction(x + rings * np.cos(angles), y + rings * np.sin(angles)).min() >= _INTERIOR:
+        return GoodMap(x, y, reach, None)
+    axis = np.linspace(-reach, reach, _GRID)
+    u, v = np.meshgrid(axis, axis)
+    values = good_fraction(x + u.ravel(), y + v.ravel()).reshape(_GRID, _GRID)
+    return GoodMap(x, y, reach, values)
+
+
+def area_mean(region: Region, good: GoodMap) -> float:
+    """Mean good fraction over the area of a region; 0 for an empty one."""
+    if good.values is None:
+        return 1.0
+    axis = np.linspace(-good.reach, good.reach, 4 * _GRID)
+    u, v = np.meshgrid(good.x + axis, good.y + axis)
+    inside = region.contains(u.ravel(), v.ravel())
+    if not inside.any():
+        geometry = region.geometry()
+        if geometry.is_empty:
+            return 0.0
+        point = geometry.representative_point()
+        return float(good.at(np.array([point.x]), np.array([point.y]))[0])
+    return float(good.at(u.ravel()[inside], v.ravel()[inside]).mean())
+
+
+def psf_mean(region: Region, good: GoodMap, stamp: PsfStamp, pixel_scale: float) -> float:
+    """Mean good fraction over a region weighted with the PSF; the plain mean where no photon falls.
+
+    Parameters
+    ----------
+    region
+        Region with its source at the centre of `good`.
+    good
+        Good fraction around the source.
+    stamp
+        PSF of the source.
+    pixel_scale
+        Arcsec per sky pixel.
+    """
+    if good.values is None:
+        return 1.0
+    u, v = np.meshgrid(good.x + stamp.dx / pixel_scale, good.y + stamp.dy / pixel_scale)
+    inside = region.contains(u.ravel(), v.ravel())
+    weight = stamp.image.ravel()[inside]
+    if weight.sum() <= 0:
+        return area_mean(region, good)
+    return float(np.average(good.at(u.ravel()[inside], v.ravel()[inside]), weights=weight))

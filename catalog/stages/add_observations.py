@@ -1,0 +1,321 @@
+"""Adding observations: find event lists, check them, record them with their companions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, select
+
+from catalog.config import ObservationSettings
+from catalog.errors import InputFileError, SettingsError
+from catalog.events.event_list import EventList
+from catalog.events.observation_files import ObservationFiles, find_observations
+from catalog.measure.observed_field import ObservedField, load_observed_field
+from catalog.schema.tables import Chip, EventSet, GoodTime, InputFile, Observation
+from catalog.stages.project import Project
+from catalog.store.cone import cell
+from catalog.store.door import Writer
+from catalog.store.runs import begin_run, finish
+
+ROLES = ("photometry", "validation", "spectral")
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Found:
+    """What `find` or `add` says about one event list.
+
+    Attributes
+    ----------
+    files
+        The event list and its companions.
+    outcome
+        ``found``, ``added``, ``replaced`` or ``unchanged``.
+    n_events, dropped, energy_range
+        As read; None for a dry run.
+    """
+
+    files: ObservationFiles
+    outcome: str
+    n_events: int | None = None
+    dropped: dict[str, int] | None = None
+    energy_range: tuple[float, float] | None = None
+
+
+def find(paths: Sequence[Path | str]) -> list[ObservationFiles]:
+    """Find the event lists that paths lead to; the first whose header cannot be read raises its error."""
+    found = find_observations(paths)
+    for files in found:
+        if files.problem is not None:
+            raise files.problem
+    return found
+
+
+def add_observations(
+    project: Project,
+    paths: Sequence[Path | str],
+    *,
+    role: str = "photometry",
+    replace: bool = False,
+    dry_run: bool = False,
+) -> list[Found]:
+    """Add event lists to a project, all or none.
+
+    Parameters
+    ----------
+    project
+        The project.
+    paths
+        Files, folders, globs.
+    role
+        photometry, validation or spectral.
+    replace
+        Whether an event list of the same observation and role is replaced by another file.
+    dry_run
+        Only say what was found.
+
+    Raises
+    ------
+    UserError
+        For the first file that cannot be used; nothing is added then.
+    """
+    if role not in ROLES:
+        raise SettingsError("unknown role", role, f"choose one of {', '.join(ROLES)}", code="UNKNOWN_ROLE")
+    found = find(paths)
+    if dry_run:
+        return [Found(files, "found") for files in found]
+    read = [(files, _read(project, files)) for files in found]
+    _check_distinct(read)
+    with project.store.read() as connection:
+        known = _known_files(connection, role)
+    results = [_outcome(files, field, known, replace) for files, field in read]
+    changed = [pair for pair, result in zip(read, results, strict=True) if result.outcome != "unchanged"]
+    if changed:
+        with project.store.write() as writer:
+            run_id = begin_run(writer, "add observations", project.frozen_settings(), [])
+            for files, field in changed:
+                _store(writer, run_id, files, field, role)
+            finish(writer, run_id, "done", _reasons(results))
+    return results
+
+
+def _read(project: Project, files: ObservationFiles) -> ObservedField:
+    settings = project.settings.for_observation(files.obs_id or "")
+    return load_observed_field(
+        files.events,
+        aspect_files=aspect_files(files.aspect, settings),
+        gti_file=settings.gti,
+        exclude_times=settings.exclude_times,
+    )
+
+
+def aspect_files(found: Sequence[Path], settings: ObservationSettings) -> tuple[Path, ...]:
+    """Aspect solutions of an observation: those of the settings, else those found beside the event list."""
+    return tuple(settings.aspect) if settings.aspect is not None else tuple(found)
+
+
+Key = tuple[str, int, str, str]
+
+
+def observation_key(events: EventList) -> Key:
+    """Natural key of an observation: ObsID, OBI (0 where the header has none), cycle, mode."""
+    header = events.header
+    return header.obs_id, header.obi_num or 0, header.cycle, header.datamode or "UNKNOWN"
+
+
+def _check_distinct(read: Sequence[tuple[ObservationFiles, ObservedField]]) -> None:
+    seen: dict[Key, Path] = {}
+    for files, field in read:
+        key = observation_key(field.events)
+        if key in seen:
+            raise InputFileError(
+                f"two event lists of ObsID {key[0]}",
+                f"{seen[key]} and {files.events}",
+                "name the one to use, or add the other with another --role",
+                code="DUPLICATE_OBSERVATION",
+            )
+        seen[key] = files.events
+
+
+def _known_files(connection: Connection, role: str) -> dict[Key, tuple[str, str]]:
+    rows = connection.execute(
+        select(
+            Observation.obs_id,
+            Observation.obi_num,
+            Observation.cycle,
+            Observation.datamode,
+            InputFile.path,
+            InputFile.sha256,
+        )
+        .join(EventSet, EventSet.observation_id == Observation.id)
+        .join(InputFile, InputFile.id == EventSet.input_file_id)
+        .where(EventSet.role == role)
+    )
+    return {(row.obs_id, row.obi_num, row.cycle, row.datamode): (row.path, row.sha256) for row in rows}
+
+
+def _outcome(
+    files: ObservationFiles, field: ObservedField, known: dict[Key, tuple[str, str]], replace: bool
+) -> Found:
+    key = observation_key(field.events)
+    events = field.events
+    summary = (len(events), dict(events.dropped), events.energy_range)
+    if key not in known:
+        return Found(files, "added", *summary)
+    path, sha256 = known[key]
+    if sha256 == file_sha256(files.events) and path == str(files.events.resolve()):
+        return Found(files, "replaced" if replace else "unchanged", *summary)
+    if not replace:
+        raise InputFileError(
+            f"ObsID {key[0]} has another event list in this role already ({path})",
+            files.events,
+            "use --replace, or another --role",
+            code="OBSERVATION_EXISTS",
+        )
+    return Found(files, "replaced", *summary)
+
+
+def _reasons(results: Sequence[Found]) -> dict[str, int]:
+    reasons: dict[str, int] = {}
+    for result in results:
+        for reason, count in (result.dropped or {}).items():
+            reasons[f"events dropped: {reason}"] = reasons.get(f"events dropped: {reason}", 0) + count
+    return reasons
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_CHUNK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _file_row(path: Path, kind: str, run_id: int) -> dict[str, Any]:
+    where = path.resolve()
+    return {
+        "run_id": run_id,
+        "path": str(where),
+        "size": where.stat().st_size,
+        "sha256": file_sha256(where),
+        "file_kind": kind,
+    }
+
+
+def _store(writer: Writer, run_id: int, files: ObservationFiles, field: ObservedField, role: str) -> None:
+    key = ("obs_id", "obi_num", "cycle", "datamode")
+    observation = _observation_row(field, run_id)
+    writer.upsert(Observation, [observation], key=key)
+    observation_id = writer.connection.scalar(
+        select(Observation.id).where(*(getattr(Observation, name) == observation[name] for name in key))
+    )
+    companions = _companions(files)
+    file_rows = [_file_row(files.events, "evt2", run_id)]
+    file_rows += [_file_row(path, kind, run_id) for kind, paths in companions.items() for path in paths]
+    writer.ensure(InputFile, file_rows, key=("path", "sha256"))
+    events_row = file_rows[0]
+    file_id = writer.connection.scalar(
+        select(InputFile.id).where(
+            InputFile.path == events_row["path"], InputFile.sha256 == events_row["sha256"]
+        )
+    )
+    events = field.events
+    cut = events.energy_range or (None, None)
+    row = {
+        "run_id": run_id,
+        "observation_id": observation_id,
+        "input_file_id": file_id,
+        "role": role,
+        "n_events": len(events),
+        "energy_lo": cut[0],
+        "energy_hi": cut[1],
+        "ancillary": {
+            kind: [
+                {name: file[name] for name in ("path", "size", "sha256")}
+                for file in file_rows
+                if file["file_kind"] == kind
+            ]
+            for kind in companions
+        },
+        "dropped": dict(events.dropped),
+    }
+    writer.upsert(EventSet, [row], key=("observation_id", "role"))
+    event_set_id = writer.connection.scalar(
+        select(EventSet.id).where(EventSet.observation_id == observation_id, EventSet.role == role)
+    )
+    assert event_set_id is not None
+    _store_chips(writer, event_set_id, field)
+
+
+def _companions(files: ObservationFiles) -> dict[str, list[Path]]:
+    single = {
+        "bpix1": files.bad_pixels,
+        "msk1": files.mask,
+        "dtf1": files.dead_time,
+        "fov1": files.field_of_view,
+    }
+    found = {kind: [path] for kind, path in single.items() if path is not None}
+    return {"asol1": list(files.aspect), **found} if files.aspect else found
+
+
+def _observation_row(field: ObservedField, run_id: int) -> dict[str, Any]:
+    events = field.events
+    header = events.header
+    obs_id, obi_num, cycle, datamode = observation_key(events)
+    ontime = events.all_good_times().total()
+    position = cell(np.array([header.ra_pnt]), np.array([header.dec_pnt]))[0]
+    return {
+        "run_id": run_id,
+        "obs_id": obs_id,
+        "obi_num": obi_num,
+        "cycle": cycle,
+        "datamode": datamode,
+        "instrument": header.instrument,
+        "detector": header.detector or header.instrument,
+        "grating": header.grating or "NONE",
+        "object": header.object,
+        "date_obs": header.date_obs or "",
+        "decimal_year": header.decimal_year,
+        "tstart": header.tstart,
+        "tstop": header.tstop,
+        "ontime": ontime,
+        "livetime": header.livetime if header.livetime is not None else ontime * (header.dtcor or 1.0),
+        "ra_pnt": header.ra_pnt,
+        "dec_pnt": header.dec_pnt,
+        "roll_pnt": header.roll_pnt,
+        "frame_time": header.frame_time,
+        "hpx29": int(position),
+    }
+
+
+def _store_chips(writer: Writer, event_set_id: int, field: ObservedField) -> None:
+    writer.delete(GoodTime, GoodTime.event_set_id == event_set_id)
+    writer.delete(Chip, Chip.event_set_id == event_set_id)
+    events = field.events
+    writer.insert(
+        GoodTime,
+        [
+            {"event_set_id": event_set_id, "chip_id": chip, "gti_start": start, "gti_stop": stop}
+            for chip in events.chips
+            for start, stop in events.good_times[chip].intervals
+        ],
+    )
+    writer.insert(
+        Chip,
+        [
+            {
+                "event_set_id": event_set_id,
+                "chip_id": chip,
+                "ontime": field.on_time(chip),
+                "livetime": events.live_time(chip),
+                "outline": [[float(x), float(y)] for x, y in outline.exterior.coords[:-1]],
+            }
+            for chip, outline in field.field_of_view.outlines.items()
+        ],
+    )

@@ -1,0 +1,324 @@
+"""Stage `merge`: joint values of each source over its observations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select
+
+from catalog.calibration.spectrum import ReferenceSpectrum
+from catalog.flags import Flag, combine
+from catalog.measure.merging import Members, MergeChoices, merge_band
+from catalog.measure.posterior_columns import to_rows
+from catalog.recipes.recipe import Recipe
+from catalog.schema.measurement import Photometry
+from catalog.schema.tables import (
+    EventSet,
+    Extraction,
+    Measurement,
+    Merge,
+    MergedMeasurement,
+    MergeMember,
+    WorkUnit,
+)
+from catalog.stages.fingerprint import fingerprint
+from catalog.stages.work import EVERYWHERE, SourceTable, UnitResult, UnitState, store_units
+from catalog.store.door import Writer
+
+STAGE = "merge"
+VERSION = 1
+PURPOSE = "photometry"
+
+UPSTREAM = ("apertures", "extract", "photometry")
+
+COLUMNS = tuple(
+    item.name
+    for item in MergedMeasurement.__table__.columns
+    if item.name in vars(Photometry) or item.name.startswith("response_ratio_")
+)
+"""Columns of `merged_measurement` that this stage fills."""
+
+
+@dataclass(frozen=True)
+class MergeContext:
+    """Recipe and reference spectrum."""
+
+    recipe: Recipe
+    spectrum: ReferenceSpectrum
+
+    def common(self) -> str:
+        """Hash of what every merge depends on."""
+        recipe = self.recipe
+        return fingerprint(
+            VERSION,
+            [self.spectrum.photon_index, self.spectrum.nh, self.spectrum.absorption],
+            recipe.confidence,
+            [recipe.limit.alpha, recipe.limit.power],
+            [(band.name, band.lo, band.hi) for band in recipe.energy_bands],
+        )
+
+
+def plan(
+    connection: Connection,
+    context: MergeContext,
+    recipe_id: int,
+    sources: SourceTable,
+    states: dict[int, UnitState],
+) -> dict[int, str]:
+    """Return fingerprints of the stale merges by source id."""
+    hashes: dict[int, list[tuple[str, str, str | None]]] = {int(source_id): [] for source_id in sources.id}
+    rows = connection.execute(
+        select(WorkUnit.source_id, WorkUnit.scope, WorkUnit.stage, WorkUnit.result_hash)
+        .where(WorkUnit.recipe_id == recipe_id, WorkUnit.stage.in_(UPSTREAM))
+        .order_by(WorkUnit.scope, WorkUnit.stage)
+    )
+    for row in rows:
+        hashes[row.source_id].append((row.scope, row.stage, row.result_hash))
+    common = context.common()
+    found = {}
+    for source_id, parts in hashes.items():
+        value = fingerprint(common, parts)
+        known = states.get(source_id)
+        if known is None or not known.done or known.fingerprint != value:
+            found[source_id] = value
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class MergeResult:
+    """Columns of one merge, its members and its measurements by band row number."""
+
+    source_id: int
+    merge: dict[str, Any]
+    members: tuple[tuple[int, bool, str | None], ...]
+    measurements: dict[int, dict[str, Any]]
+
+
+def compute(
+    connection: Connection,
+    context: MergeContext,
+    recipe_id: int,
+    source_ids: Sequence[int],
+    bands: dict[str, int],
+) -> list[MergeResult]:
+    """Merge the extractions of sources; one that no observation saw gets a row that says so."""
+    extractions = _extractions(connection, recipe_id, source_ids)
+    measured = _measurements(connection, recipe_id, source_ids)
+    used = {row.id: _usable(row, measured.get(row.id, {})) for row in extractions}
+    by_source: dict[int, list[Any]] = {source_id: [] for source_id in source_ids}
+    for row in extractions:
+        by_source[row.source_id].append(row)
+    columns: dict[int, dict[int, dict[str, Any]]] = {source_id: {} for source_id in source_ids}
+    for band in context.recipe.energy_bands:
+        band_id = bands[band.name]
+        merged = _merge_one_band(context, band, band_id, by_source, used, measured)
+        for source_id, row in merged.items():
+            columns[source_id][band_id] = row
+    return [
+        MergeResult(
+            source_id,
+            _summary(by_source[source_id], used),
+            tuple((row.id, used[row.id] is None, used[row.id]) for row in by_source[source_id]),
+            columns[source_id],
+        )
+        for source_id in source_ids
+    ]
+
+
+def _extractions(connection: Connection, recipe_id: int, source_ids: Sequence[int]) -> Sequence[Any]:
+    return connection.execute(
+        select(
+            Extraction.id,
+            Extraction.source_id,
+            Extraction.flags,
+            Extraction.theta,
+            Extraction.livetime,
+            Extraction.in_fov,
+            Extraction.area_aper,
+        )
+        .join(EventSet, EventSet.id == Extraction.event_set_id)
+        .where(
+            Extraction.recipe_id == recipe_id,
+            Extraction.source_id.in_(source_ids),
+            EventSet.role == "photometry",
+        )
+        .order_by(Extraction.source_id, Extraction.event_set_id)
+    ).all()
+
+
+def _measurements(
+    connection: Connection, recipe_id: int, source_ids: Sequence[int]
+) -> dict[int, dict[int, Any]]:
+    rows = connection.execute(
+        select(Measurement.__table__)
+        .join(Extraction, Extraction.id == Measurement.extraction_id)
+        .where(Extraction.recipe_id == recipe_id, Extraction.source_id.in_(source_ids))
+    )
+    found: dict[int, dict[int, Any]] = {}
+    for row in rows:
+        found.setdefault(row.extraction_id, {})[row.band_id] = row
+    return found
+
+
+def _usable(extraction: Any, measurements: dict[int, Any]) -> str | None:
+    """Why an extraction cannot enter a merge; None when it can."""
+    if not extraction.in_fov:
+        return "outside_fov"
+    if extraction.flags & Flag.FAILED:
+        return "failed"
+    if extraction.area_aper is None:
+        return "no_aperture"
+    if not measurements or any(row.bkg_ratio is None for row in measurements.values()):
+        return "no_background_or_exposure"
+    return None
+
+
+def _merge_one_band(
+    context: MergeContext,
+    band: Any,
+    band_id: int,
+    by_source: dict[int, list[Any]],
+    used: dict[int, str | None],
+    measured: dict[int, dict[int, Any]],
+) -> dict[int, dict[str, Any]]:
+    sources: list[int] = []
+    offsets = [0]
+    rows: list[tuple[Any, Any]] = []
+    for source_id, extractions in by_source.items():
+        own = [(item, measured[item.id][band_id]) for item in extractions if used[item.id] is None]
+        if own:
+            sources.append(source_id)
+            rows += own
+            offsets.append(len(rows))
+    empty = dict.fromkeys(COLUMNS)
+    merged: dict[int, dict[str, Any]] = {
+        source_id: {**empty, "flags": 0} for source_id in by_source if source_id not in set(sources)
+    }
+    if sources:
+        recipe = context.recipe
+        choices = MergeChoices(
+            recipe.confidence,
+            recipe.limit.alpha,
+            recipe.limit.power,
+            context.spectrum.energy_conversion(band.lo, band.hi),
+        )
+        columns = merge_band(_members(np.array(offsets), rows), choices)
+        table = to_rows({name: columns[name] for name in COLUMNS}, (len(sources),))
+        merged |= dict(zip(sources, table, strict=True))
+    return merged
+
+
+def _members(offsets: NDArray[np.int64], rows: list[tuple[Any, Any]]) -> Members:
+    def values(name: str) -> NDArray[np.float64]:
+        return np.array(
+            [np.nan if getattr(row, name) is None else getattr(row, name) for _, row in rows], dtype=float
+        )
+
+    return Members(
+        offsets=offsets,
+        n=values("cnts_aper").astype(np.int64),
+        m=values("cnts_aperbkg").astype(np.int64),
+        psf_frac_aper=values("psf_frac_aper"),
+        psf_frac_aperbkg=values("psf_frac_aperbkg"),
+        psf_good_frac_aper=values("psf_good_frac_aper"),
+        psf_good_frac_aperbkg=values("psf_good_frac_aperbkg"),
+        bkg_ratio=values("bkg_ratio"),
+        livetime=np.array([item.livetime for item, _ in rows], dtype=float),
+        area_band=values("area_band"),
+        fluence_aper=values("fluence_aper"),
+        fluence_aperbkg=values("fluence_aperbkg"),
+        fluence_max=values("fluence_max"),
+        response_ratio=values("response_ratio"),
+        response_index1=values("response_index1"),
+        response_index3=values("response_index3"),
+        flags=np.array([item.flags | row.flags for item, row in rows], dtype=np.int64),
+    )
+
+
+_SUMMARY_FLAGS = Flag.NEAR_EDGE | Flag.NEIGHBOUR_EXCLUDED | Flag.CONFUSED | Flag.PILEUP
+
+
+def _summary(extractions: list[Any], used: dict[int, str | None]) -> dict[str, Any]:
+    own = [row for row in extractions if used[row.id] is None]
+    flags = combine(row.flags for row in own) & int(_SUMMARY_FLAGS)
+    if not own:
+        flags |= combine(row.flags for row in extractions)
+        if not any(row.in_fov for row in extractions):
+            flags |= int(Flag.OUTSIDE_FOV)
+    elif any(row.in_fov and used[row.id] is not None for row in extractions):
+        flags |= int(Flag.EXCLUDED_FROM_MERGE)
+    livetime = sum(row.livetime for row in own)
+    return {
+        "flags": flags,
+        "n_obs": len(own),
+        "livetime": livetime if own else None,
+        "theta_min": min((row.theta for row in own), default=None),
+        "theta_mean": sum(row.theta * row.livetime for row in own) / livetime if livetime > 0 else None,
+    }
+
+
+def store(
+    writer: Writer,
+    run_id: int,
+    recipe_id: int,
+    results: Sequence[MergeResult],
+    fingerprints: dict[int, str],
+    bands: Sequence[int],
+) -> None:
+    """Store a batch."""
+    rows = [
+        {
+            "run_id": run_id,
+            "source_id": result.source_id,
+            "recipe_id": recipe_id,
+            "purpose": PURPOSE,
+            **result.merge,
+        }
+        for result in results
+    ]
+    writer.upsert(Merge, rows, key=("source_id", "recipe_id", "purpose"))
+    ids = {
+        row.source_id: row.id
+        for row in writer.connection.execute(
+            select(Merge.id, Merge.source_id).where(
+                Merge.recipe_id == recipe_id,
+                Merge.purpose == PURPOSE,
+                Merge.source_id.in_([result.source_id for result in results]),
+            )
+        )
+    }
+    chosen = list(ids.values())
+    writer.delete(MergeMember, MergeMember.merge_id.in_(chosen))
+    writer.insert(
+        MergeMember,
+        [
+            {"merge_id": ids[result.source_id], "extraction_id": extraction, "used": used, "reason": reason}
+            for result in results
+            for extraction, used, reason in result.members
+        ],
+    )
+    writer.delete(
+        MergedMeasurement, MergedMeasurement.merge_id.in_(chosen) & MergedMeasurement.band_id.not_in(bands)
+    )
+    writer.upsert(
+        MergedMeasurement,
+        [
+            {"run_id": run_id, "merge_id": ids[result.source_id], "band_id": band_id, **columns}
+            for result in results
+            for band_id, columns in result.measurements.items()
+        ],
+        key=("merge_id", "band_id"),
+    )
+    done = [
+        UnitResult(
+            result.source_id,
+            fingerprints[result.source_id],
+            fingerprint(result.merge, [result.measurements[band_id] for band_id in bands]),
+        )
+        for result in results
+    ]
+    store_units(writer, run_id, STAGE, recipe_id, EVERYWHERE, None, done)

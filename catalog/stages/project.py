@@ -1,0 +1,145 @@
+"""A project: a folder with settings and a catalog database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from catalog.calibration.factory import open_calibration
+from catalog.calibration.provider import Calibration
+from catalog.calibration.spectrum import ReferenceSpectrum
+from catalog.config import SETTINGS_FILE, Settings, load_settings, write_settings
+from catalog.errors import ProjectError
+from catalog.recipes.recipe import Recipe
+from catalog.recipes.shipped import DEFAULT
+from catalog.stages.recipe_store import add_recipe, choose_shipped
+from catalog.store.door import Store
+from catalog.store.engine import database_url, is_writable, open_engine
+from catalog.store.migrate import upgrade
+from catalog.store.runs import begin_run, finish
+from catalog.store.schema_version import check_revision, database_revision
+
+
+@dataclass(frozen=True)
+class Project:
+    """An open project.
+
+    Attributes
+    ----------
+    folder
+        The project folder.
+    settings
+        Its settings.
+    store
+        Its database.
+    """
+
+    folder: Path
+    settings: Settings
+    store: Store
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.store.close()
+
+    def calibration(self) -> Calibration:
+        """Open the calibration that the settings name."""
+        chosen = self.settings.calibration
+        # "files" names no data of its own: the user's files replace pieces of the packaged calibration.
+        provider = "builtin" if chosen.provider == "files" else chosen.provider
+        return open_calibration(provider, chosen.area_table, chosen.rmf)
+
+    def spectrum(self) -> ReferenceSpectrum:
+        """Return the reference spectrum of the settings."""
+        chosen = self.settings.spectrum
+        return ReferenceSpectrum(photon_index=chosen.photon_index, nh=chosen.nh)
+
+    def frozen_settings(self) -> dict[str, Any]:
+        """Return the settings as plain values, for the run's record; the database password left out."""
+        content = self.settings.model_dump(mode="json")
+        content["database"] = {"url": self.store.where}
+        return content
+
+
+def create_project(folder: Path, url: str | None = None, recipes: Sequence[str] = (DEFAULT,)) -> list[Recipe]:
+    """Write the settings, create the database, and store the recipes; return these.
+
+    Raises
+    ------
+    ProjectError
+        There is a project already, or the folder or database cannot be written.
+    UnknownNameError
+        For a recipe that is not shipped.
+    """
+    chosen = choose_shipped(recipes)
+    settings_file = folder / SETTINGS_FILE
+    if settings_file.exists():
+        raise ProjectError("there is a project already", settings_file, "use it, or choose another folder")
+    _make_folder(folder)
+    target = database_url(url or "sqlite:///srccat.db", folder)
+    engine = open_engine(target)
+    try:
+        if database_revision(engine) is not None:
+            where = target.render_as_string()
+            raise ProjectError("the database holds a catalog already", where, "choose another database")
+        upgrade(engine)
+    except OperationalError as error:
+        raise _cannot_open(target.render_as_string(), error) from error
+    store = Store(engine)
+    with store, store.write() as writer:
+        run_id = begin_run(writer, "init", {"recipes": [recipe.name for recipe in chosen]}, [])
+        for recipe in chosen:
+            add_recipe(writer, run_id, recipe)
+        finish(writer, run_id, "done", {})
+    write_settings(folder, url or "sqlite:///srccat.db")
+    return chosen
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".srccat-probe"
+        probe.touch()
+        probe.unlink()
+    except (PermissionError, OSError) as error:
+        reason = error.strerror or "error"
+        raise ProjectError(
+            f"the folder cannot be written ({reason})", folder, "choose another folder"
+        ) from None
+
+
+def _cannot_open(where: str, error: Exception) -> ProjectError:
+    reason = " ".join(str(getattr(error, "orig", error)).split())
+    return ProjectError(f"the database cannot be opened ({reason})", where, "check address and rights")
+
+
+def open_project(folder: Path, *, read_only: bool = False) -> Project:
+    """Open a project; a database that cannot be written opens read-only.
+
+    Raises
+    ------
+    ProjectError
+        No project here, no database, or one that cannot be opened.
+    SchemaVersionError
+        The database is newer or older than the code.
+    """
+    settings = load_settings(folder)
+    url = database_url(settings.database.url, folder)
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+        raise ProjectError("the database is missing", url.database, "run `srccat init` in another folder")
+    read_only = read_only or not is_writable(url)
+    engine = open_engine(url, read_only=read_only)
+    try:
+        check_revision(engine)
+    except DatabaseError as error:
+        raise _cannot_open(url.render_as_string(), error) from error
+    return Project(folder, settings, Store(engine, read_only=read_only))

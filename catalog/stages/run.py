@@ -1,0 +1,309 @@
+"""`run`: plan what is stale, compute it, store it batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+from catalog.calibration.provider import Calibration
+from catalog.errors import SettingsError
+from catalog.schema.tables import Extraction
+from catalog.stages import apertures, extract, merge, photometry
+from catalog.stages.executor import Executor, open_executor, worker_count
+from catalog.stages.field_cache import field_key, observed_field
+from catalog.stages.project import Project
+from catalog.stages.recipe_store import StoredRecipe, band_ids, stored_recipes
+from catalog.stages.work import (
+    EVERYWHERE,
+    FieldInput,
+    SourceTable,
+    batches,
+    field_inputs,
+    source_table,
+    unit_states,
+)
+from catalog.store.runs import begin_run, end_run
+
+STAGES = ("apertures", "extract", "photometry", "merge")
+BATCH = 250
+"""Units computed and committed together: what a killed run loses at most, per stage."""
+WORTH_A_POOL = 800
+"""Extractions below which starting worker processes costs more than they save."""
+
+Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Progress: called with a description and a number of units, gives a function that counts them."""
+
+
+@dataclass
+class StageCount:
+    """Units of one stage, recipe and scope."""
+
+    stage: str
+    recipe: str
+    scope: str
+    stale: int
+    total: int
+
+
+@dataclass
+class RunReport:
+    """What a run did.
+
+    Attributes
+    ----------
+    run_id
+        The run's row; None when nothing was stale, or for a dry run.
+    counts
+        Units stale and in all, by stage, recipe and observation.
+    reasons
+        Failed units by reason.
+    """
+
+    run_id: int | None = None
+    counts: list[StageCount] = field(default_factory=list)
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def computed(self) -> int:
+        """Units computed, or to compute for a dry run."""
+        return sum(count.stale for count in self.counts)
+
+    @property
+    def failed(self) -> int:
+        """Units without a result."""
+        return sum(self.reasons.values())
+
+
+def _no_progress(_description: str, _total: int) -> AbstractContextManager[Callable[[int], None]]:
+    return nullcontext(lambda _done: None)
+
+
+def run(
+    project: Project,
+    stages: Sequence[str] = (),
+    recipes: Sequence[str] = (),
+    *,
+    workers: int | None = None,
+    dry_run: bool = False,
+    track: Track = _no_progress,
+) -> RunReport:
+    """Bring the catalog up to date.
+
+    Parameters
+    ----------
+    project
+        The project.
+    stages, recipes
+        Which; all unless given.
+    workers
+        Number of processes; all cores unless given here or in the settings.
+    dry_run
+        Only say what is stale now; later stages can become stale through it.
+    track
+        Progress.
+
+    Raises
+    ------
+    SettingsError
+        For an unknown stage.
+    UnknownNameError
+        For a recipe that the database does not have.
+    """
+    unknown = [stage for stage in stages if stage not in STAGES]
+    if unknown:
+        raise SettingsError(
+            "unknown stage", unknown[0], f"choose from {', '.join(STAGES)}", code="UNKNOWN_STAGE"
+        )
+    job = _Run(project, tuple(stages) or STAGES, recipes, dry_run, track)
+    return job.execute(worker_count(workers if workers is not None else project.settings.run.workers))
+
+
+class _Run:
+    """State of one execution: its run row is made when the first stale unit is found."""
+
+    def __init__(
+        self, project: Project, stages: tuple[str, ...], recipes: Sequence[str], dry_run: bool, track: Track
+    ) -> None:
+        self.project = project
+        self.stages = stages
+        self.dry_run = dry_run
+        self.track = track
+        self.report = RunReport()
+        self.calibration: Calibration = project.calibration()
+        with project.store.read() as connection:
+            self.recipes = stored_recipes(connection, recipes)
+            self.fields = field_inputs(connection, project.settings)
+            self.sources = source_table(connection)
+            self.bands = band_ids(connection)
+        self.pairs = _pairs(self.fields, self.sources)
+
+    def execute(self, workers: int) -> RunReport:
+        state = "failed"
+        try:
+            with ExitStack() as stack:
+                self._executor: Executor | None = None
+                self._open = lambda: stack.enter_context(
+                    open_executor(workers, ("catalog.stages.extract", "catalog.events.dither_kernel"))
+                )
+                for stored in self.recipes:
+                    self._drop_lost_pairs(stored)
+                    for item in self.fields:
+                        self._one_field(stored, item)
+                    self._merge(stored)
+            state = "partial" if self.report.failed else "done"
+        finally:
+            if self.report.run_id is not None:
+                end_run(self.project.store, self.report.run_id, state, self.report.reasons)
+        return self.report
+
+    @property
+    def run_id(self) -> int:
+        if self.report.run_id is None:
+            with self.project.store.write() as writer:
+                self.report.run_id = begin_run(writer, "run", self.project.frozen_settings(), self.stages)
+        return self.report.run_id
+
+    def _count(self, stage: str, stored: StoredRecipe, scope: str, stale: int, total: int) -> bool:
+        """Record the plan of a stage; tell whether there is something to do."""
+        self.report.counts.append(StageCount(stage, stored.recipe.name, scope, stale, total))
+        return stale > 0 and not self.dry_run
+
+    def _one_field(self, stored: StoredRecipe, item: FieldInput) -> None:
+        if "apertures" in self.stages:
+            self._apertures(stored, item)
+        if "extract" in self.stages:
+            self._extract(stored, item)
+        if "photometry" in self.stages:
+            self._photometry(stored, item)
+
+    def _apertures(self, stored: StoredRecipe, item: FieldInput) -> None:
+        rows = self.pairs[item.event_set_id]
+        units = apertures.plan(stored.recipe, item, self.sources, rows, self.calibration.psf)
+        with self.project.store.read() as connection:
+            states = unit_states(connection, apertures.STAGE, stored.id, item.scope)
+        stale = apertures.stale(units, states)
+        if not self._count(apertures.STAGE, stored, item.scope, len(stale), len(units)):
+            return
+        observed = observed_field(field_key(item))
+        with self.track(_title(apertures.STAGE, stored, item), len(stale)) as advance:
+            for batch in batches(stale, BATCH):
+                found = apertures.compute(
+                    list(batch), stored.recipe, item, observed, self.sources, self.calibration.psf
+                )
+                run_id = self.run_id
+                with self.project.store.write() as writer:
+                    apertures.store(writer, run_id, stored.id, item, list(batch), found)
+                advance(len(batch))
+
+    def _extract(self, stored: StoredRecipe, item: FieldInput) -> None:
+        with self.project.store.read() as connection:
+            upstream = unit_states(connection, apertures.STAGE, stored.id, item.scope)
+            states = unit_states(connection, extract.STAGE, stored.id, item.scope)
+            units = extract.plan(
+                connection, stored.recipe, stored.id, item, self.calibration.psf, upstream, states
+            )
+        if not self._count(extract.STAGE, stored, item.scope, len(units), len(upstream)):
+            return
+        bands = stored.recipe.energy_bands
+        key = field_key(item)
+        jobs = (extract.ExtractJob(key, tuple(batch), bands) for batch in batches(units, BATCH))
+        row_numbers = [self.bands[band.name] for band in bands]
+        with self.track(_title(extract.STAGE, stored, item), len(units)) as advance:
+            for results in self._map(jobs, len(units)):
+                run_id = self.run_id
+                with self.project.store.write() as writer:
+                    extract.store(writer, run_id, stored.id, item, results, row_numbers)
+                for result in results:
+                    if result.reason:
+                        self.report.reasons[result.reason] = self.report.reasons.get(result.reason, 0) + 1
+                advance(len(results))
+
+    def _map(self, jobs: Iterable[extract.ExtractJob], size: int) -> Iterator[list[extract.ExtractResult]]:
+        if size < WORTH_A_POOL:
+            return map(extract.compute, jobs)
+        if self._executor is None:
+            self._executor = self._open()
+        return self._executor.map(extract.compute, jobs)
+
+    def _photometry(self, stored: StoredRecipe, item: FieldInput) -> None:
+        context = photometry.PhotometryContext(stored.recipe, item, self.calibration, self.project.spectrum())
+        with self.project.store.read() as connection:
+            upstream = unit_states(connection, extract.STAGE, stored.id, item.scope)
+            states = unit_states(connection, photometry.STAGE, stored.id, item.scope)
+        stale = photometry.plan(context, upstream, states)
+        if not self._count(photometry.STAGE, stored, item.scope, len(stale), len(upstream)):
+            return
+        with self.track(_title(photometry.STAGE, stored, item), len(stale)) as advance:
+            for batch in batches(sorted(stale), BATCH):
+                with self.project.store.read() as connection:
+                    results = photometry.compute(connection, context, stored.id, batch)
+                run_id = self.run_id
+                with self.project.store.write() as writer:
+                    photometry.store(writer, run_id, stored.id, item, results, stale)
+                advance(len(batch))
+
+    def _merge(self, stored: StoredRecipe) -> None:
+        if "merge" not in self.stages:
+            return
+        context = merge.MergeContext(stored.recipe, self.project.spectrum())
+        with self.project.store.read() as connection:
+            states = unit_states(connection, merge.STAGE, stored.id, EVERYWHERE)
+            stale = merge.plan(connection, context, stored.id, self.sources, states)
+        if not self._count(merge.STAGE, stored, EVERYWHERE, len(stale), len(self.sources)):
+            return
+        row_numbers = [self.bands[band.name] for band in stored.recipe.energy_bands]
+        with self.track(f"{merge.STAGE} {stored.recipe.name}", len(stale)) as advance:
+            for batch in batches(sorted(stale), BATCH):
+                with self.project.store.read() as connection:
+                    results = merge.compute(connection, context, stored.id, batch, self.bands)
+                run_id = self.run_id
+                with self.project.store.write() as writer:
+                    merge.store(writer, run_id, stored.id, results, stale, row_numbers)
+                advance(len(batch))
+
+    def _drop_lost_pairs(self, stored: StoredRecipe) -> None:
+        """Remove extractions of sources that no longer belong to an observation."""
+        with self.project.store.read() as connection:
+            rows = connection.execute(
+                select(Extraction.id, Extraction.source_id, Extraction.event_set_id).where(
+                    Extraction.recipe_id == stored.id
+                )
+            ).all()
+        wanted = {
+            (event_set_id, int(self.sources.id[row]))
+            for event_set_id, own in self.pairs.items()
+            for row in own
+        }
+        lost = [row.id for row in rows if (row.event_set_id, row.source_id) not in wanted]
+        if lost and not self.dry_run:
+            with self.project.store.write() as writer:
+                for batch in batches(lost, BATCH):
+                    writer.delete(Extraction, Extraction.id.in_(batch))
+
+
+def _title(stage: str, stored: StoredRecipe, item: FieldInput) -> str:
+    return f"{stage} {stored.recipe.name} ObsID {item.scope.split('/')[0]}"
+
+
+def _pairs(fields: Sequence[FieldInput], sources: SourceTable) -> dict[int, NDArray[np.intp]]:
+    """Rows of the sources that get an extraction in each event set.
+
+    Those near its pointing, and those near no pointing in the event set nearest to them, so that every source
+    has a row that says what became of it.
+    """
+    if not fields:
+        return {}
+    a, d = np.radians(sources.ra), np.radians(sources.dec)
+    cosines = np.empty((len(fields), len(sources)))
+    for i, item in enumerate(fields):
+        a0, d0 = np.radians(item.ra_pnt), np.radians(item.dec_pnt)
+        cosines[i] = np.sin(d) * np.sin(d0) + np.cos(d) * np.cos(d0) * np.cos(a - a0)
+    near = cosines >= np.cos(np.radians(apertures.NEAR_POINTING))
+    alone = np.flatnonzero(~near.any(axis=0))
+    near[cosines[:, alone].argmax(axis=0), alone] = True
+    return {item.event_set_id: np.flatnonzero(near[i]) for i, item in enumerate(fields)}

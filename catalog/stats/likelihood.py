@@ -1,0 +1,368 @@
+"""The joint likelihood of a source's intensity in a group of observations, solved: compiled loops.
+
+One observation gives its exact mixture (`gamma_mixture`); several give the product of theirs, integrated by
+Gauss-Legendre quadrature. The product is log-concave, which Newton's method with a bracket relies on.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.stats.compiled import compiled
+from catalog.stats.gamma_mixture import (
+    NEGLIGIBLE_TERM,
+    FloatArray,
+    IntArray,
+    Mixture,
+    mixture_density,
+    mixture_weights,
+    peak_index,
+    weight_ratios,
+)
+
+BoolArray = NDArray[np.bool_]
+
+LOG_NEGLIGIBLE = 46.0
+GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(16)
+
+
+class LikelihoodTable(NamedTuple):
+    """The likelihoods of a group of observations, ready to be evaluated; see `likelihood_table`.
+
+    Observation i owns the entries starts[i] to starts[i+1] of `ratios` (w_{s+1} / w_s, ending with 0) and
+    `logs` (log of w_s x^s / s! at x = references[i], up to a constant); scales[i] is x per unit of intensity.
+    """
+
+    ratios: FloatArray
+    logs: FloatArray
+    starts: IntArray
+    scales: FloatArray
+    references: FloatArray
+
+
+@compiled
+def likelihood_table(
+    n: IntArray, m: IntArray, f: FloatArray, g: FloatArray, r: FloatArray, reach: float
+) -> LikelihoodTable:
+    """The table of a group of observations, exact up to an intensity (0: near each one's own mode)."""
+    size = len(n)
+    scales = f + g
+    references = np.empty(size)
+    starts = np.zeros(size + 1, np.int64)
+    all_ratios = []
+    all_logs = []
+    for i in range(size):
+        ratios = weight_ratios(n[i], m[i], f[i] / scales[i], g[i] / scales[i], r[i], reach * scales[i])
+        logs = np.zeros(len(ratios))
+        peak = peak_index(ratios)
+        references[i] = peak + 1.0
+        for s in range(peak, len(ratios) - 1):
+            logs[s + 1] = logs[s] + math.log(ratios[s] * references[i] / (s + 1))
+        for s in range(peak - 1, -1, -1):
+            logs[s] = logs[s + 1] - math.log(ratios[s] * references[i] / (s + 1))
+        starts[i + 1] = starts[i] + len(ratios)
+        all_ratios.append(ratios)
+        all_logs.append(logs)
+    ratios = np.empty(starts[size])
+    logs = np.empty(starts[size])
+    for i in range(size):
+        ratios[starts[i] : starts[i + 1]] = all_ratios[i]
+        logs[starts[i] : starts[i + 1]] = all_logs[i]
+    return LikelihoodTable(ratios, logs, starts, scales, references)
+
+
+@compiled
+def log_density(table: LikelihoodTable, intensity: float) -> tuple[float, float, float]:
+    """Logarithm of the joint density (up to a constant) and its first and second derivative."""
+    value = 0.0
+    slope = 0.0
+    curvature = 0.0
+    for i in range(len(table.scales)):
+        scale = table.scales[i]
+        x = scale * intensity
+        ratios = table.ratios[table.starts[i] : table.starts[i + 1]]
+        logs = table.logs[table.starts[i] : table.starts[i + 1]]
+        low = 0
+        high = len(ratios) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if ratios[middle] * x > middle + 1:
+                low = middle + 1
+            else:
+                high = middle
+        peak = low
+        # Near the reference log1p keeps the digits that log(x / reference) times a large count would lose.
+        offset = x - table.references[i]
+        value += logs[peak] - offset
+        if peak > 0:
+            fraction = offset / table.references[i]
+            value += peak * (math.log1p(fraction) if fraction > -0.5 else math.log(x / table.references[i]))
+        total = 0.0
+        first = 0.0
+        second = 0.0
+        for upwards in (True, False):
+            s = peak if upwards else peak - 1
+            term = 1.0
+            if not upwards and peak > 0:
+                term = peak / (ratios[s] * x)
+            while 0 <= s < len(ratios) and term > NEGLIGIBLE_TERM:
+                following = ratios[s + 1] if s + 1 < len(ratios) else 0.0
+                total += term
+                first += term * (ratios[s] - 1.0)
+                second += term * (ratios[s] * (following - 2.0) + 1.0)
+                if upwards:
+                    term *= ratios[s] * x / (s + 1)
+                    s += 1
+                else:
+                    s -= 1
+                    if s >= 0:
+                        term *= (s + 1) / (ratios[s] * x)
+        gradient = first / total
+        value += math.log(total)
+        slope += scale * gradient
+        curvature += scale * scale * (second / total - gradient * gradient)
+    return value, slope, curvature
+
+
+@compiled
+def find_mode(table: LikelihoodTable) -> float:
+    """Intensity of the largest joint density."""
+    low = 0.0
+    slope = log_density(table, 0.0)[1]
+    if slope <= 0.0:
+        return 0.0
+    high = table.references.sum() / table.scales.sum()
+    while log_density(table, high)[1] > 0.0:
+        low = high
+        high *= 2.0
+    x: float = 0.5 * (low + high)
+    for _ in range(200):
+        _value, slope, curvature = log_density(table, x)
+        if slope > 0.0:
+            low = x
+        else:
+            high = x
+        following = x - slope / curvature
+        if not low < following < high:
+            following = 0.5 * (low + high)
+        step = abs(following - x)
+        x = following
+        if step <= 1e-13 * x:
+            break
+    return x
+
+
+@compiled
+def find_level(table: LikelihoodTable, level: float, mode: float, guess: float) -> float:
+    """Intensity where the log density falls to `level`, on that side of the mode where `guess` lies."""
+    inner = mode
+    outer = 0.0
+    x = guess
+    if guess > mode:
+        outer = guess
+        while log_density(table, outer)[0] > level:
+            inner = outer
+            outer += 2.0 * (outer - mode)
+    for _ in range(200):
+        if not min(inner, outer) < x < max(inner, outer):
+            x = 0.5 * (inner + outer)
+        value, slope, _curvature = log_density(table, x)
+        if value > level:
+            inner = x
+        else:
+            outer = x
+        following = x - (value - level) / slope
+        if abs(following - x) <= 1e-13 * x or abs(outer - inner) <= 1e-15 * outer:
+            break
+        x = following
+    return x
+
+
+@compiled
+def integral(table: LikelihoodTable, start: float, stop: float, shift: float, power: int) -> float:
+    """Integral of x^power exp(log density - shift): Gauss-Legendre panels, doubled until stable to 1e-11."""
+    previous = math.nan
+    panels = 1
+    while True:
+        width = (stop - start) / panels
+        value = 0.0
+        for panel in range(panels):
+            for node in range(len(GAUSS_NODES)):
+                x = start + width * (panel + 0.5 + 0.5 * GAUSS_NODES[node])
+                weight = 0.5 * width * GAUSS_WEIGHTS[node] * x**power
+                value += weight * math.exp(log_density(table, x)[0] - shift)
+        if abs(value - previous) <= 1e-11 * abs(value) or panels >= 1024:
+            return value
+        previous = value
+        panels *= 2
+
+
+class Group(NamedTuple):
+    """A group of observations, solved: what interval and density need; see `solve_group`.
+
+    `mixture` has no weights unless the group is one observation. `peak` is the log density at the mode, and
+    `area` the integral of exp(log density - peak) over all intensities. For several observations, the
+    probability outside `start` to `stop` is negligible.
+    """
+
+    table: LikelihoodTable
+    mixture: Mixture
+    mode: float
+    mean: float
+    peak: float
+    area: float
+    start: float
+    stop: float
+
+
+@compiled
+def solve_group(n: IntArray, m: IntArray, f: FloatArray, g: FloatArray, r: FloatArray) -> Group:
+    """Mode, mean and normalisation: exact for one observation, by quadrature for several."""
+    table = likelihood_table(n, m, f, g, r, 0.0)
+    if len(n) == 1:
+        mixture = mixture_weights(table.ratios)
+        mode = find_mode(table)
+        mean = ((np.arange(len(mixture.weights)) + (mixture.first + 1.0)) * mixture.weights).sum()
+        area = 1.0 / (mixture_density(mode * table.scales[0], mixture)[0] * table.scales[0])
+        return Group(
+            table, mixture, mode, mean / table.scales[0], log_density(table, mode)[0], area, 0.0, math.inf
+        )
+    sizes = table.starts[1:] - table.starts[:-1]
+    reach = ((sizes + 10.0 * np.sqrt(sizes) + 50.0) / table.scales).min()
+    while True:
+        table = likelihood_table(n, m, f, g, r, reach)
+        mode = find_mode(table)
+        peak = log_density(table, mode)[0]
+        if mode < reach and log_density(table, reach)[0] < peak - LOG_NEGLIGIBLE:
+            break
+        reach *= 4.0
+    start = 0.0
+    if log_density(table, 0.0)[0] < peak - LOG_NEGLIGIBLE:
+        start = find_level(table, peak - LOG_NEGLIGIBLE, mode, 0.5 * mode)
+    stop = find_level(table, peak - LOG_NEGLIGIBLE, mode, reach)
+    area = integral(table, start, mode, peak, 0) + integral(table, mode, stop, peak, 0)
+    first_moment = integral(table, start, mode, peak, 1) + integral(table, mode, stop, peak, 1)
+    return Group(
+        table, Mixture(0, np.zeros(0), np.zeros(0)), mode, first_moment / area, peak, area, start, stop
+    )
+
+
+@compiled
+def probability_between(group: Group, start: float, stop: float) -> float:
+    """Posterior probability of start < S < stop; negative if stop < start.
+
+    For several observations both ends lie between `group.start` and `group.stop`, or are 0.
+    """
+    if len(group.mixture.weights) == 0:
+        return integral(group.table, max(start, group.start), stop, group.peak, 0) / group.area
+    scale = group.table.scales[0]
+    below = mixture_density(start * scale, group.mixture)[1]
+    return mixture_density(stop * scale, group.mixture)[1] - below
+
+
+@compiled
+def probability_below(group: Group, intensity: float) -> float:
+    """Posterior probability of a smaller intensity, at any intensity."""
+    if intensity <= 0.0:
+        return 0.0
+    if len(group.mixture.weights) == 0 and intensity > group.stop:
+        return 1.0
+    return probability_between(group, 0.0, intensity)
+
+
+@compiled
+def find_quantile(group: Group, probability: float) -> float:
+    """Intensity below which lies the given posterior probability, 0 < probability < 1."""
+    low = 0.0
+    high = math.inf
+    x = group.mean
+    reached = probability_between(group, 0.0, x)
+    for _ in range(200):
+        if reached > probability:
+            high = x
+        else:
+            low = x
+        density = math.exp(log_density(group.table, x)[0] - group.peak) / group.area
+        following = x - (reached - probability) / density
+        if not low < following < high:
+            following = 0.5 * (low + high) if high < math.inf else 2.0 * x
+        if abs(following - x) <= 1e-12 * x:
+            break
+        reached += probability_between(group, x, following)
+        x = following
+    return x
+
+
+@compiled
+def density_interval(group: Group, confidence: float, deviate: float) -> tuple[float, float]:
+    """Interval of highest density; the lower end is 0 where the density at 0 is inside.
+
+    `deviate` is the half-width of the interval for a Gaussian in standard deviations: Newton's method runs on
+    v = sqrt(2 log(p_max / p)), in which a Gaussian's enclosed probability is nearly linear.
+    """
+    table, mode, peak = group.table, group.mode, group.peak
+    depth = peak - log_density(table, 0.0)[0]
+    if mode == 0.0:
+        return 0.0, find_quantile(group, confidence)
+    if depth < LOG_NEGLIGIBLE:
+        upper = find_level(table, peak - depth, mode, 2.0 * mode)
+        if probability_between(group, 0.0, upper) <= confidence:
+            return 0.0, find_quantile(group, confidence)
+    low = 0.0
+    high = math.sqrt(2.0 * depth)
+    v = min(deviate, 0.5 * high)
+    width = v / math.sqrt(-log_density(table, mode)[2])
+    lower, upper = mode - width, mode + width
+    enclosed = math.nan
+    for _ in range(100):
+        old_lower, old_upper = lower, upper
+        lower = find_level(table, peak - 0.5 * v * v, mode, min(lower, mode))
+        upper = find_level(table, peak - 0.5 * v * v, mode, upper)
+        if math.isnan(enclosed):
+            enclosed = probability_between(group, lower, upper)
+        else:
+            enclosed += probability_between(group, lower, old_lower) + probability_between(
+                group, old_upper, upper
+            )
+        if enclosed > confidence:
+            high = v
+        else:
+            low = v
+        rise = 1.0 / log_density(table, lower)[1]
+        fall = 1.0 / log_density(table, upper)[1]
+        growth = v * math.exp(-0.5 * v * v) / group.area * (rise - fall)
+        following = v - (enclosed - confidence) / growth
+        if not low < following < high:
+            following = 0.5 * (low + high)
+        if abs(following - v) <= 1e-12 * v:
+            break
+        v = following
+    return lower, upper
+
+
+@compiled
+def summarise_groups(
+    offsets: IntArray,
+    n: IntArray,
+    m: IntArray,
+    f: FloatArray,
+    g: FloatArray,
+    r: FloatArray,
+    usable: BoolArray,
+    confidence: float,
+    deviate: float,
+) -> FloatArray:
+    """Rows of mode, mean, lower and upper end per group offsets[k] to offsets[k+1]; NaN where not usable."""
+    summary = np.full((len(offsets) - 1, 4), math.nan)
+    for k in range(len(offsets) - 1):
+        part = slice(offsets[k], offsets[k + 1])
+        if offsets[k] == offsets[k + 1] or not usable[part].all():
+            continue
+        group = solve_group(n[part], m[part], f[part], g[part], r[part])
+        lower, upper = density_interval(group, confidence, deviate)
+        summary[k] = (group.mode, group.mean, lower, upper)
+    return summary
