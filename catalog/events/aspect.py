@@ -22,9 +22,10 @@ from catalog.events.sky_frame import Pair, SkyFrame
 
 Source = Literal["asol", "events", "nominal"]
 
-#: Dither of ACIS: amplitude in arcsec, periods in yaw and pitch in s (Proposers' Observatory Guide, 5.8.2).
-DITHER_AMPLITUDE_ARCSEC = 8.0
-DITHER_PERIODS_S = (1000.0, 707.1)
+#: Default dither of ACIS until and from October 2022: amplitude in arcsec, periods in y and z in s
+#: (Chandra X-ray Center, "Dither", cxc.harvard.edu/ciao/why/dither.html). Observers may ask for others.
+DITHERS = ((8.0, (1000.0, 707.1)), (16.0, (2000.0, 1414.2)))
+_SLOW_DITHER_SINCE = 2022.75
 _MOST_SAMPLES = 20000
 
 
@@ -41,7 +42,7 @@ class Aspect:
     roll_offset
         Mean roll angle minus ROLL_PNT, degrees.
     source
-        "asol" (aspect solution), "events" (rebuilt from them) or "nominal" (a dither of +-8 arcsec assumed).
+        "asol" (aspect solution), "events" (rebuilt from them) or "nominal" (the default dither assumed).
     """
 
     time: NDArray[np.float64]
@@ -129,10 +130,10 @@ def sample_times(good_times: GoodTimes) -> NDArray[np.float64]:
 
 
 def nominal_aspect(header: ObservationHeader, frame: SkyFrame, good_times: GoodTimes) -> Aspect:
-    """Standard dither about the mean pointing, of unknown phase: for lists with too few events."""
+    """Default dither about the mean pointing, of unknown phase: for lists with too few events."""
     times = sample_times(good_times)
-    amplitude = DITHER_AMPLITUDE_ARCSEC / frame.pixel_scale_arcsec
-    u, v = (amplitude * np.sin(2 * np.pi * times / period) for period in DITHER_PERIODS_S)
+    amplitude, periods = DITHERS[int(header.decimal_year >= _SLOW_DITHER_SINCE)]
+    u, v = (amplitude / frame.pixel_scale_arcsec * np.sin(2 * np.pi * times / period) for period in periods)
     cosine, sine = np.cos(np.radians(header.roll_pnt)), np.sin(np.radians(header.roll_pnt))
     return Aspect(times, cosine * u + sine * v, cosine * v - sine * u, 0.0, "nominal")
 

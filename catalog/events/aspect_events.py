@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from catalog.events.aspect import (
-    DITHER_PERIODS_S,
+    DITHERS,
     Aspect,
     coverage,
     nominal_aspect,
@@ -148,21 +148,24 @@ def _fit_dither(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
     """Periods, coefficients and origin of the dither; None when it does not describe the events."""
     origin = float(time.mean())
+    observed = np.column_stack([x, y])
 
     def solve(periods: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
         design = _design(time - origin, periods)
-        found = np.asarray(np.linalg.lstsq(design, np.column_stack([x, y]), rcond=1e-6)[0], dtype=np.float64)
-        return found, float(np.sqrt(np.mean((design @ found - np.column_stack([x, y])) ** 2)))
+        found = np.asarray(np.linalg.lstsq(design, observed, rcond=1e-6)[0], dtype=np.float64)
+        return found, float(np.sqrt(np.mean((design @ found - observed) ** 2)))
 
-    start = np.array(DITHER_PERIODS_S)
-    best = minimize(  # type: ignore[call-overload, unused-ignore]
-        lambda trial: solve(trial)[1], start, method="Nelder-Mead"
-    )
-    periods = np.asarray(best.x, dtype=float)
-    if np.any(np.abs(periods / start - 1.0) > 0.2):
-        periods = start
-    coefficients, residual = solve(periods)
-    return (periods, coefficients, origin) if residual < _LARGEST_RESIDUAL else None
+    candidates: list[NDArray[np.float64]] = []
+    for _, usual in DITHERS:
+        start = np.array(usual)
+        best = minimize(  # type: ignore[call-overload, unused-ignore]
+            lambda trial: solve(trial)[1], start, method="Nelder-Mead"
+        )
+        periods = np.asarray(best.x, dtype=float)
+        candidates.append(periods if np.all(np.abs(periods / start - 1.0) < 0.2) else start)
+    chosen = min(candidates, key=lambda trial: solve(trial)[1])
+    coefficients, residual = solve(chosen)
+    return (chosen, coefficients, origin) if residual < _LARGEST_RESIDUAL else None
 
 
 def _design(elapsed: NDArray[np.float64], periods: NDArray[np.float64]) -> NDArray[np.float64]:

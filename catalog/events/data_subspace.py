@@ -1,7 +1,7 @@
 """The data subspace: the filters a table has passed, as CIAO's data model writes them in the header.
 
-Component 1 is in DSTYPn, DSVALn, DSREFn; component m in mDSVALn, mDSREFn. Source: ASC-FITS designers'
-guide, data subspace keywords; one component per chip in ACIS event lists.
+Component 1 is in DSTYPn, DSVALn, DSREFn; component m in mDSVALn, mDSREFn, as found in archive files; ACIS
+event lists have one component per chip.
 """
 
 from __future__ import annotations

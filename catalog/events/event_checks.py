@@ -18,7 +18,7 @@ from catalog.events.good_times import GoodTimes
 _BAD_SHARE = 0.1
 #: No observation of Chandra pauses for so long; an orbit, hence the longest observation, takes 64 h.
 _LONGEST_PAUSE_S = 1.0e5
-#: Dither stays within 40 arcsec; other pointings or rolls scatter by far more (sky pixels).
+#: Dither stays within 40 arcsec peak to peak; other pointings or rolls scatter by far more (sky pixels).
 _WIDEST_DITHER = 200.0
 
 
@@ -58,9 +58,9 @@ def check_single_header(header: Mapping[str, Any], path: Path) -> None:
     """Refuse a list whose header says that several observations were merged.
 
     Signs, each enough by itself: OBS_ID (or OBJECT, TITLE, DS_IDENT, SEQ_NUM, OBI_NUM, DATE-OBS) is the word
-    "merged"; OBS_ID names more than one observation or is written twice with different values; none of
-    RA_PNT, DEC_PNT, ROLL_PNT is there although the rest of the observation's keywords is, since merging
-    drops keywords that differ.
+    "merged", which CIAO's merging writes where values differ; OBS_ID names more than one observation or is
+    written twice with different values; none of RA_PNT, DEC_PNT, ROLL_PNT is there although RA_NOM is, since
+    keywords that differ may be dropped.
 
     Raises
     ------

@@ -6,6 +6,8 @@ from catalog.band import CSC_SUFFIX
 from catalog.schema.measurement import POSTERIORS
 from catalog.schema.registry import REGISTRY
 
+_ENDS = ("", "_lolim", "_hilim", "_mean")
+
 
 def split_band(name: str) -> tuple[str, str]:
     """Return the registered name and the band suffix of a column, the suffix empty where there is none."""
@@ -26,6 +28,15 @@ def limit_names(name: str) -> tuple[str, str] | None:
     if f"{base}_lolim" not in REGISTRY or f"{base}_hilim" not in REGISTRY:
         return None
     return join_band(f"{base}_lolim", suffix), join_band(f"{base}_hilim", suffix)
+
+
+def family(name: str) -> tuple[str, ...]:
+    """Return the names of a value, its interval and its mean: what one should print alike."""
+    base, suffix = split_band(name)
+    stem = base
+    for end in _ENDS[1:]:
+        stem = stem.removesuffix(end)
+    return tuple(join_band(f"{stem}{end}", suffix) for end in _ENDS if f"{stem}{end}" in REGISTRY)
 
 
 def flags_name(name: str) -> str | None:

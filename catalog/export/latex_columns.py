@@ -21,6 +21,9 @@ _SPECIAL = {
     "<": "$<$",
     ">": "$>$",
     "|": "$|$",
+    # At the head of a row these would be an argument of the line end before it.
+    "[": "{[}",
+    "*": "{*}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 _SIGN = re.compile(r"(?<=\d)-(?=\d)")

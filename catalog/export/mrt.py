@@ -10,9 +10,9 @@ import numpy as np
 from astropy import units
 
 from catalog.export.astropy_table import ascii_only
-from catalog.export.band_columns import split_band
+from catalog.export.band_columns import family, split_band
 from catalog.export.number_text import column_format
-from catalog.export.table import Column, ExportTable
+from catalog.export.table import ExportTable
 from catalog.flags import FLAGS, combine
 from catalog.schema.column import ColumnDefinition
 
@@ -35,7 +35,7 @@ class MrtColumn:
 
 def mrt_bytes(table: ExportTable) -> bytes:
     """Return the table as an MRT file; NULL is blank, and a `?` in the explanation says that it occurs."""
-    columns = [mrt_column(definition, table.values[definition.name]) for definition in table.definitions]
+    columns = [mrt_column(table, definition) for definition in table.definitions]
     rows = [" ".join(cells) for cells in zip(*(column.cells for column in columns), strict=True)]
     notes = _notes(table)
     lines = [
@@ -55,12 +55,14 @@ def mrt_bytes(table: ExportTable) -> bytes:
     return "\n".join(lines).encode("ascii")
 
 
-def mrt_column(definition: ColumnDefinition, values: Column) -> MrtColumn:
+def mrt_column(table: ExportTable, definition: ColumnDefinition) -> MrtColumn:
     """Return the cells of a column, their Fortran format and the explanation with limits and null mark."""
-    null = np.ma.getmaskarray(values)
+    values, null = table.values[definition.name], table.mask(definition.name)
     present = values.compressed()
     if definition.kind == "float":
-        kind, specification = column_format(present, definition.digits or 7)
+        # A value and the ends of its interval keep their order only when rounded alike.
+        alike = [table.values[name].compressed() for name in family(definition.name) if name in table.values]
+        kind, specification = column_format(np.concatenate(alike or [present]), definition.digits or 7)
         texts = [format(float(value), specification) for value in present]
     elif definition.kind == "bool":
         kind, texts = "A", ["T" if value else "F" for value in present]

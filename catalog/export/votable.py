@@ -6,7 +6,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from astropy.io.votable.tree import CooSys, Info, VOTableFile
+from astropy.io.votable.tree import CooSys, Info, Resource, TableElement, VOTableFile
 
 from catalog.export.astropy_table import to_astropy
 from catalog.export.table import ExportTable
@@ -24,9 +24,9 @@ def votable_bytes(table: ExportTable) -> bytes:
             text = column.filled("")
             if all(cell.isascii() for cell in text):
                 content.replace_column(name, _retyped(column))
-    document = VOTableFile.from_table(content)
-    document.version = _VERSION
-    resource = document.resources[0]
+    document, resource = VOTableFile(version=_VERSION), Resource()
+    document.resources.append(resource)
+    resource.tables.append(TableElement.from_table(document, content))
     resource.coordinate_systems.append(CooSys(ID="icrs", system="ICRS"))
     for field in resource.tables[0].fields:
         if field.name in ("ra", "dec"):
@@ -36,7 +36,8 @@ def votable_bytes(table: ExportTable) -> bytes:
     described = {"recipe": table.recipe, **table.metadata}
     described |= {f"run{number}": run for number, run in enumerate(table.runs, start=1)}
     for name, value in described.items():
-        document.infos.append(Info(name=name, ID=name, value=value))
+        # The fields have the plain names for IDs, and an ID stands once in a document.
+        document.infos.append(Info(name=name, ID=f"info_{name}", value=value))
     buffer = BytesIO()
     document.to_xml(buffer)
     return buffer.getvalue()

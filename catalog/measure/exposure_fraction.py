@@ -17,8 +17,6 @@ GoodFraction = Callable[[Array, Array], Array]
 
 _GRID = 33
 """Points across a region's bounding box; the dither (33 pixels) smooths anything finer than they see."""
-_RING_POINTS = 64
-_INTERIOR = 1 - 1e-9
 
 
 @dataclass(frozen=True)
@@ -40,16 +38,7 @@ class GoodMap:
 
 
 def good_map(x: float, y: float, reach: float, good_fraction: GoodFraction) -> GoodMap:
-    """Good fraction around a position, within `reach` sky pixels.
-
-    Rings of points tell whether the whole neighbourhood is always on good pixels, as it is for most sources:
-    then no grid is made.
-    """
-    angle = np.linspace(0, 2 * np.pi, _RING_POINTS, endpoint=False)
-    rings = np.concatenate([[0.0], *(np.full(_RING_POINTS, part * reach) for part in (0.5, 1.0))])
-    angles = np.concatenate([[0.0], angle, angle])
-    if good_fraction(x + rings * np.cos(angles), y + rings * np.sin(angles)).min() >= _INTERIOR:
-        return GoodMap(x, y, reach, None)
+    """Good fraction around a position, within `reach` sky pixels."""
     axis = np.linspace(-reach, reach, _GRID)
     u, v = np.meshgrid(axis, axis)
     values = good_fraction(x + u.ravel(), y + v.ravel()).reshape(_GRID, _GRID)

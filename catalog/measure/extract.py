@@ -168,8 +168,11 @@ def _events_in(field: ObservedField, region: Region) -> tuple[Array, NDArray[np.
 
 def _good_map(field: ObservedField, x: float, y: float, region: Region) -> GoodMap:
     centre_x, centre_y, reach = region.shape.reach
-    # The grid is centred on the source: with PSF weights it must cover the region as seen from there.
-    return good_map(x, y, reach + float(np.hypot(centre_x - x, centre_y - y)), field.good_fraction)
+    # Centred on the source: with PSF weights the map must cover the region as seen from there.
+    whole = reach + float(np.hypot(centre_x - x, centre_y - y))
+    if field.is_interior(x, y, whole):
+        return GoodMap(x, y, whole, None)
+    return good_map(x, y, whole, field.good_fraction)
 
 
 def _band_counts(

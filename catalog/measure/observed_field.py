@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ from catalog.events.observation_aspect import observation_aspect
 
 BACK_ILLUMINATED = frozenset({5, 7})
 """ACIS chips that are back-illuminated: S1 and S3."""
+
+_DITHER_CELL = 2.0
+"""Sky pixels: the dither spans 33, and each cell keeps its mean offset."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +54,23 @@ class ObservedField:
     def good_fraction(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         """Share of the dither that sky positions spend on active chips."""
         return self.field_of_view.good_fraction(x, y, self.histogram)
+
+    def is_interior(self, x: float, y: float, reach: float) -> bool:
+        """Tell whether everything within `reach` sky pixels of a position is on its chip at all times.
+
+        False also where that is not certain without following the dither.
+        """
+        place = self.field_of_view.chip_at(x, y)
+        low_x, high_x, low_y, high_y = self.field_of_view.limits
+        chipx, chipy = float(place.chipx[0]), float(place.chipy[0])
+        margin = min(chipx - low_x, high_x - chipx, chipy - low_y, high_y - chipy)
+        return margin > reach + self.dither_radius + 1.0
+
+    @cached_property
+    def dither_radius(self) -> float:
+        """Largest distance of the optical axis from its mean, sky pixels."""
+        mean_x, mean_y = self.histogram.mean
+        return float(np.hypot(self.histogram.dx - mean_x, self.histogram.dy - mean_y).max())
 
     def on_time(self, chip: int) -> float:
         """Good time of a chip in s."""
@@ -85,6 +106,6 @@ def load_observed_field(
     """
     events = read_event_list(path, gti_file=gti_file, exclude_times=exclude_times)
     aspect = observation_aspect(events, list(aspect_files))
-    histogram = aspect_histogram(aspect, events.all_good_times())
+    histogram = aspect_histogram(aspect, events.all_good_times(), cell=_DITHER_CELL)
     view = field_of_view(events.header, events.sky_frame, histogram, events.chips)
     return ObservedField(events, view, histogram, KDTree(np.column_stack([events.x, events.y])))

@@ -45,7 +45,8 @@ def write_aspect_solution(path: Path, plan: PointingPlan) -> None:
         "dtheta": ("E", "deg", zero),
     }
     columns = [
-        fits.Column(name=name, format=form, unit=unit, array=array) for name, (form, unit, array) in values.items()
+        fits.Column(name=name, format=form, unit=unit, array=array)
+        for name, (form, unit, array) in values.items()
     ]
     table = fits.BinTableHDU.from_columns(columns, name="ASPSOL")
     table.header.update(

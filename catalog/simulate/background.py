@@ -1,8 +1,8 @@
 """The instrumental background: particles, evenly spread over the chips.
 
-Toy spectrum of a front-illuminated chip, after the shape of the stowed background of ACIS (Hickox & Markevitch
-2006, ApJ 645, 95): events per keV are constant from 0.3 to 12 keV, on top come fluorescence lines of silicon,
-gold and nickel. It is recorded energy, not folded through mirror and filters, hence not vignetted. No flares.
+A toy spectrum with the main features of front-illuminated chips: events per keV are constant from 0.3 to
+12 keV, on top come fluorescence lines of silicon, gold and nickel. It is recorded energy, not folded through
+mirror and filters, hence not vignetted. No flares.
 """
 
 from __future__ import annotations

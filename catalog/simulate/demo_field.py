@@ -52,7 +52,8 @@ PLANS = (
 )
 """Observations of the example: other pointings, rolls and dates; one with a pause, one with VFAINT."""
 
-EDGE_PIXEL = (1.5, 500.0)
+#: CHIPX, CHIPY on the outer edge of chip 3, where the active area begins.
+_EDGE_PIXEL = (1.5, 900.0)
 _RANDOM_SOURCES = 55
 _MOST_REMOTE = 9.0
 
@@ -114,9 +115,7 @@ def write_demo(
     source_list, truth_path = place / "sources.csv", place / "truth.ecsv"
     truth["name", "ra", "dec"].write(source_list, format="ascii.csv", overwrite=True)
     truth.write(truth_path, format="ascii.ecsv", overwrite=True)
-    return DemoField(
-        place, sources, PLANS, tuple(event_files), tuple(aspect_files), source_list, truth_path
-    )
+    return DemoField(place, sources, PLANS, tuple(event_files), tuple(aspect_files), source_list, truth_path)
 
 
 def write_observation(folder: Path, events: SimulatedEvents, plan: PointingPlan) -> tuple[Path, Path]:
@@ -132,15 +131,22 @@ def write_observation(folder: Path, events: SimulatedEvents, plan: PointingPlan)
 def demo_sources(seed: int = DEMO_SEED) -> tuple[SimulatedSource, ...]:
     """Sources of the example: random ones, and five with something to show."""
     field = random_field(
-        *CENTRE, _RANDOM_SOURCES, seed, radius=_MOST_REMOTE, lowest=2e-6, highest=1.5e-4, slope=0.7, prefix="D"
+        *CENTRE,
+        _RANDOM_SOURCES,
+        seed,
+        radius=_MOST_REMOTE,
+        lowest=2e-6,
+        highest=1.5e-4,
+        slope=0.7,
+        prefix="D",
     )
-    east, north = _offset(*CENTRE, -4.0, 3.0)
+    east, north = _offset(*CENTRE, -4.0, -3.0)
     pair = _offset(east, north, 2.5 / 60.0 * np.cos(0.6), 2.5 / 60.0 * np.sin(0.6))
     flare = LightCurve((11000.0, 11600.0, 13000.0, 15500.0), (1.0, 15.0, 6.0, 1.0))
     special = (
         SimulatedSource(
             "variable",
-            *_offset(*CENTRE, 1.3, -1.8),
+            *_offset(*CENTRE, 2.0, 0.5),
             6e-5,
             ReferenceSpectrum(1.7, 0.3),
             factors={"90101": 0.15, "90102": 1.0, "90103": 2.5},
@@ -148,7 +154,7 @@ def demo_sources(seed: int = DEMO_SEED) -> tuple[SimulatedSource, ...]:
         ),
         SimulatedSource(
             "flare",
-            *_offset(*CENTRE, -1.6, -2.4),
+            *_offset(*CENTRE, -1.0, -3.5),
             2e-5,
             ReferenceSpectrum(2.1, 0.3),
             light_curves={"90103": flare},
@@ -160,7 +166,7 @@ def demo_sources(seed: int = DEMO_SEED) -> tuple[SimulatedSource, ...]:
             "edge",
             *_edge_position(PLANS[1]),
             8e-5,
-            note="on the outer edge of chip 0 in 90102, half lost in the dither",
+            note="on the outer edge of chip 3 in 90102, half lost in the dither",
         ),
     )
     return (*field, *special)
@@ -223,7 +229,7 @@ def _offset(ra: float, dec: float, west: float, north: float) -> tuple[float, fl
 
 
 def _edge_position(plan: PointingPlan) -> tuple[float, float]:
-    """Position on the outer edge of chip 0 at the mean pointing."""
-    detx, dety = focal_plane(observation_header(plan)).chip_to_det(0, EDGE_PIXEL[0], EDGE_PIXEL[1])
+    """Position on the outer edge of chip 3 at the mean pointing."""
+    detx, dety = focal_plane(observation_header(plan)).chip_to_det(3, *_EDGE_PIXEL)
     ra, dec = plan.sky_frame.to_world(*plan.pointing.det_to_sky(detx, dety))
     return float(ra), float(dec)

@@ -54,7 +54,7 @@ class RecordedPosition:
 def place_on_chips(
     plan: PointingPlan, plane: FocalPlane, detx: NDArray[np.float64], dety: NDArray[np.float64]
 ) -> Placement:
-    """Find the active pixel under each detector position; positions may be infinite."""
+    """Find the active pixel under each detector position; positions that are NaN fall on none."""
     low_x, high_x, low_y, high_y = plan.pixel_limits
     placed = Placement(np.full(detx.shape, -1, dtype=np.int16), np.zeros(detx.shape), np.zeros(detx.shape))
     finite = np.flatnonzero(np.isfinite(detx) & np.isfinite(dety))

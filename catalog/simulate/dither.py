@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from catalog.events.aspect import DITHER_AMPLITUDE_ARCSEC, DITHER_PERIODS_S
 from catalog.events.sky_frame import Pair
 from catalog.simulate.pointing_plan import PointingPlan
+
+AMPLITUDE_ARCSEC = 8.0
+PERIODS_S = (1000.0, 707.1)
+"""Amplitude and periods of the dither with ACIS (Proposers' Observatory Guide, 5.8.2)."""
 
 
 def dither_offsets(plan: PointingPlan, time: ArrayLike) -> Pair:
     """Offset of the optical axis from the mean pointing.
 
-    A Lissajous figure along DETX and DETY with the amplitude and periods of ACIS (Proposers' Observatory
-    Guide, 5.8.2).
+    A Lissajous figure along DETX and DETY.
 
     Parameters
     ----------
@@ -29,10 +31,10 @@ def dither_offsets(plan: PointingPlan, time: ArrayLike) -> Pair:
         Offsets along sky X and Y in pixels.
     """
     times = np.asarray(time, dtype=float)
-    amplitude = DITHER_AMPLITUDE_ARCSEC / plan.sky_frame.pixel_scale_arcsec
+    amplitude = AMPLITUDE_ARCSEC / plan.sky_frame.pixel_scale_arcsec
     u, v = (
         amplitude * np.sin(2 * np.pi * times / period + np.radians(phase))
-        for period, phase in zip(DITHER_PERIODS_S, plan.dither_phase, strict=True)
+        for period, phase in zip(PERIODS_S, plan.dither_phase, strict=True)
     )
     cosine, sine = np.cos(np.radians(plan.roll)), np.sin(np.radians(plan.roll))
     return cosine * u + sine * v, cosine * v - sine * u
@@ -44,7 +46,9 @@ def sky_to_det(plan: PointingPlan, x: NDArray[np.float64], y: NDArray[np.float64
     return plan.pointing.sky_to_det(x - dx, y - dy)
 
 
-def det_to_sky(plan: PointingPlan, detx: NDArray[np.float64], dety: NDArray[np.float64], time: ArrayLike) -> Pair:
+def det_to_sky(
+    plan: PointingPlan, detx: NDArray[np.float64], dety: NDArray[np.float64], time: ArrayLike
+) -> Pair:
     """Sky pixels that DETX, DETY see at times in s since the start."""
     dx, dy = dither_offsets(plan, time)
     x, y = plan.pointing.det_to_sky(detx, dety)

@@ -96,7 +96,8 @@ def event_file_name(obs_id: str) -> str:
 def _event_table(events: SimulatedEvents, plan: PointingPlan) -> fits.BinTableHDU:
     values = _column_values(events, plan)
     columns = [
-        fits.Column(name=name, format=form, unit=unit, array=values[name]) for name, form, unit, _, _ in _COLUMNS
+        fits.Column(name=name, format=form, unit=unit, array=values[name])
+        for name, form, unit, _, _ in _COLUMNS
     ]
     table = fits.BinTableHDU.from_columns(columns, name="EVENTS")
     header = table.header

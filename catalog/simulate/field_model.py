@@ -84,8 +84,8 @@ def random_field(
     kinds = rng.integers(len(SPECTRA), size=number)
     digits = len(str(number))
     return tuple(
-        SimulatedSource(f"{prefix}{index:0{digits}d}", *position, flux, SPECTRA[kind])
-        for index, (*position, flux, kind) in enumerate(
-            zip(ras.tolist(), decs.tolist(), fluxes.tolist(), kinds.tolist(), strict=True), start=1
+        SimulatedSource(f"{prefix}{index + 1:0{digits}d}", right, upward, flux, SPECTRA[kinds[index]])
+        for index, (right, upward, flux) in enumerate(
+            zip(ras.tolist(), decs.tolist(), fluxes.tolist(), strict=True)
         )
     )

@@ -49,7 +49,11 @@ def observation_keywords(plan: PointingPlan) -> Keywords:
         "FOC_LEN": 10070.0,
         "RADESYS": "ICRS",
         "EQUINOX": 2000.0,
-        **{f"{axis}_{kind}": value for kind in ("TARG", "NOM", "PNT") for axis, value in _pointing(plan, kind)},
+        **{
+            f"{axis}_{kind}": value
+            for kind in ("TARG", "NOM", "PNT")
+            for axis, value in _pointing(plan, kind)
+        },
         "DY_AVG": 0.0,
         "DZ_AVG": 0.0,
         "DTH_AVG": 0.0,

@@ -1,9 +1,9 @@
 """Draw the photons of sources and background and record them as events.
 
-A photon has a true energy, an arrival time and a direction. It is scattered by the point spread function, meets
-the dithering chips at its arrival time, is lost in gaps, at edges and during frame transfer, and is recorded in
-a pixel, a frame and a pulse-height channel. Not simulated: pile-up, read-out streaks, bad pixels and columns,
-charge-transfer losses, aspect errors (a blur of 0.07 arcsec is in the point spread functions).
+A photon has a true energy, an arrival time and a direction. It is scattered by the point spread function,
+meets the dithering chips at its arrival time, is lost in gaps, at edges and during frame transfer, and is
+recorded in a pixel, a frame and a pulse-height channel. Not simulated: pile-up, read-out streaks, bad pixels
+and columns, charge-transfer losses, aspect errors (a blur of 0.07 arcsec is in the point spread functions).
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ def simulate_field(
         for index, (source, rng) in enumerate(zip(sources, streams[first:], strict=True))
     ]
     joined = {
-        item.name: np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(SimulatedEvents)
+        item.name: np.concatenate([getattr(part, item.name) for part in parts])
+        for item in fields(SimulatedEvents)
     }
     # Within a frame the order must not tell sources from background.
     order = np.lexsort((streams[0].random(joined["frame"].size), joined["frame"]))
@@ -223,6 +224,9 @@ class _Telescope:
             dx[here], dy[here] = self.calibration.psf.sample(
                 theta, phi, mean, self.plan.roll, int(np.count_nonzero(here)), rng
             )
+        # Photons scattered beyond the library's reach are at infinity, which is no place to calculate with.
+        lost = ~(np.isfinite(dx) & np.isfinite(dy))
+        dx[lost] = dy[lost] = np.nan
         return dx, dy
 
     def _share(self, spectrum: ReferenceSpectrum) -> NDArray[np.float64]:

@@ -131,8 +131,9 @@ class PointingPlan:
     def good_times(self, chip: int) -> GoodTimes:
         """Good time intervals of a chip; they begin and end with frames."""
         step = np.diff(np.concatenate([[False], self.good_frames(chip), [False]]).astype(np.int8))
-        start, stop = (self.tstart + np.flatnonzero(step == sign) * self.frame_time for sign in (1, -1))
-        return GoodTimes(start, stop)
+        first, after = np.flatnonzero(step == 1), np.flatnonzero(step == -1)
+        edges = self.tstart + np.column_stack([first, after]) * self.frame_time
+        return GoodTimes.of(edges.tolist())
 
     def live_time(self, chip: int) -> float:
         """Live time of a chip, s."""

@@ -45,7 +45,7 @@ def draw_bins(rate: NDArray[np.float64], number: int, rng: np.random.Generator) 
     """Random bins, each as likely as its rate, shape (number,)."""
     cumulative = np.cumsum(rate)
     bins = np.searchsorted(cumulative, rng.random(number) * cumulative[-1], side="right")
-    return np.minimum(bins, rate.size - 1)
+    return np.asarray(np.minimum(bins, rate.size - 1), dtype=np.int64)
 
 
 class ChannelSampler:
@@ -63,13 +63,13 @@ class ChannelSampler:
         """Channel numbers (PI) of photons of given true-energy bins, shape (n,)."""
         step = np.searchsorted(self._ladder, bins + rng.random(bins.size), side="right")
         channel = np.clip(step - bins * self._channels, 0, self._channels - 1)
-        return (channel + self._redistribution.first_channel).astype(np.int32)
+        return np.asarray(channel + self._redistribution.first_channel, dtype=np.int32)
 
     def channel_of(self, energy: NDArray[np.float64]) -> NDArray[np.int32]:
         """Channel whose nominal energies hold given ones (keV); held at both ends."""
         channel = np.searchsorted(self._redistribution.channel_hi, energy, side="right")
         channel = np.minimum(channel, self._channels - 1)
-        return (channel + self._redistribution.first_channel).astype(np.int32)
+        return np.asarray(channel + self._redistribution.first_channel, dtype=np.int32)
 
     def energy(self, channel: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.float64]:
         """Recorded energies in keV, spread evenly inside each channel."""
@@ -81,4 +81,4 @@ class ChannelSampler:
     def bin_of(self, energy: NDArray[np.float64]) -> NDArray[np.int64]:
         """True-energy bin of energies in keV; held at both ends."""
         index = np.searchsorted(self._redistribution.energy_hi, energy, side="right")
-        return np.minimum(index, self._redistribution.energy_hi.size - 1)
+        return np.asarray(np.minimum(index, self._redistribution.energy_hi.size - 1), dtype=np.int64)

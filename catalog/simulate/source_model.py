@@ -34,7 +34,9 @@ class LightCurve:
         ascending = all(a < b for a, b in zip(self.time, self.time[1:], strict=False))
         if not self.time or len(self.time) != len(self.factor) or not ascending:
             raise SettingsError(
-                "a light curve needs ascending times and one factor for each", str(self.time), "check its knots"
+                "a light curve needs ascending times and one factor for each",
+                str(self.time),
+                "check its knots",
             )
         if not all(np.isfinite(value) and value >= 0 for value in self.factor) or max(self.factor) == 0:
             raise SettingsError(

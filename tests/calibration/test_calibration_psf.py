@@ -54,7 +54,7 @@ def test_radii_of_left_out_angles(eef):
 
 
 @given(**POSITIONS, fraction=st.floats(0.005, 0.9999))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, derandomize=True)
 def test_radius_and_fraction_are_inverse(theta, phi, energy, fraction):
     library = open_psf_library()
     radius = float(library.radius(theta, phi, energy, fraction))
@@ -73,7 +73,7 @@ def test_radius_broadcasts_and_refuses_impossible_fractions(library):
 
 
 @given(**POSITIONS, roll=st.floats(0, 360))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, derandomize=True)
 def test_stamp_agrees_with_the_radii(theta, phi, energy, roll):
     library = open_psf_library()
     stamp = library.stamp(theta, phi, energy, roll)
@@ -129,6 +129,25 @@ def test_left_out_images_are_predicted(library):
     assert np.abs(errors).max() < 0.05
 
 
+def test_left_out_azimuths_are_predicted(library):
+    """From every second azimuth: images are turned the right way about (the wrong way gives 0.06 rms)."""
+    reduced = dataclasses.replace(
+        library,
+        phi=library.phi[::2],
+        plane=library.plane[:, ::2],
+        radius_table=library.radius_table[:, ::2],
+    )
+    for theta in (5.0, 8.0, 10.0):
+        errors = []
+        for phi in (45.0, 135.0, 225.0, 315.0):
+            truth, guess = library.stamp(theta, phi, 1.49), reduced.stamp(theta, phi, 1.49)
+            half = float(library.radius(theta, phi, 1.49, 0.5))
+            for angle in np.arange(8) * np.pi / 4:
+                place = (1.2 * half * np.cos(angle), 1.2 * half * np.sin(angle), 0.8 * half)
+                errors.append(guess.fraction_in_circle(*place) - truth.fraction_in_circle(*place))
+        assert np.sqrt(np.mean(np.square(errors))) < 0.025
+
+
 def brute_fraction(stamp: PsfStamp, member, cut: int = 40) -> float:
     """Sum over pixels cut very finely; regions inside the stamp only."""
     shift = ((np.arange(cut) + 0.5) / cut - 0.5) * stamp.pixel
@@ -170,14 +189,14 @@ def test_circles_and_polygons_against_brute_force(library):
     dx=st.floats(-60, 60), dy=st.floats(-60, 60), radius=st.floats(0.2, 60), share=st.floats(0.05, 0.95),
     theta=st.floats(0, 14),
 )  # fmt: skip
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_fractions_add_up(dx, dy, radius, share, theta):
     stamp = open_psf_library().stamp(theta, 200.0, 1.6, 12.0)
     whole = stamp.fraction_in_circle(dx, dy, radius)
     inner = stamp.fraction_in_circle(dx, dy, radius * share)
     ring = stamp.fraction_in_circle(dx, dy, radius, [(dx, dy, radius * share)])
     assert -1e-12 <= inner <= whole <= 1 + 1e-9
-    assert ring + inner == pytest.approx(whole, abs=1.5e-3)
+    assert ring + inner == pytest.approx(whole, abs=1e-3)
     assert stamp.fraction_in_circle(dx, dy, radius, [(dx, dy, radius)]) == pytest.approx(0, abs=1e-12)
 
 

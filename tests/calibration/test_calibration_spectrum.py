@@ -19,7 +19,7 @@ from catalog.errors import SettingsError
 
 
 @given(index=st.floats(-1, 4), lo=st.floats(0.1, 5), width=st.floats(0.01, 5), share=st.floats(0.1, 0.9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_power_law_integrals_against_mpmath_and_additive(index, lo, width, share):
     spectrum = ReferenceSpectrum(index)
     hi = lo + width

@@ -101,6 +101,36 @@ def test_too_few_events_give_the_nominal_dither(simulated: EventList) -> None:
     np.testing.assert_array_equal(aspect.x_offset, nominal.x_offset)
 
 
+def test_the_default_dither_grew_in_2022(simulated: EventList) -> None:
+    times = simulated.all_good_times()
+    for year, period, amplitude in ((2022.7, 1000.0, 8.0), (2022.8, 2000.0, 16.0)):
+        header = replace(simulated.header, decimal_year=year, roll_pnt=0.0)
+        aspect = nominal_aspect(header, simulated.sky_frame, times)
+        phase = 2 * np.pi * aspect.time / period
+        np.testing.assert_allclose(aspect.x_offset, amplitude / 0.492 * np.sin(phase), atol=1e-6)
+
+
+@pytest.mark.parametrize("periods", [(1000.0, 707.1), (2000.0, 1414.2), (1050.0, 690.0)])
+def test_a_sparse_list_finds_its_periods(simulated: EventList, periods: tuple[float, float]) -> None:
+    """Events moved from the true dither to another one."""
+    rng = np.random.default_rng(8)
+    few = simulated.select(np.sort(rng.choice(len(simulated), 120, replace=False)))
+    assert few.detx is not None
+    assert few.dety is not None
+    x, y = few.pointing.det_to_sky(few.detx, few.dety)
+
+    def dither(time: np.ndarray) -> np.ndarray:
+        u, v = (32.0 * np.sin(2 * np.pi * time / period + 0.7) for period in periods)
+        return np.array([0.6 * u + 0.8 * v, 0.8 * u - 0.6 * v])
+
+    dx, dy = dither(few.time)
+    moved = replace(few, x=x + dx, y=y + dy, chipx=None, chipy=None)
+    rebuilt = aspect_from_events(moved)
+    assert rebuilt.source == "events"
+    times = sample_times(few.all_good_times())
+    assert np.sqrt(np.mean((np.array(rebuilt.at(times)) - dither(times)) ** 2)) < 0.3
+
+
 def test_without_detector_columns_the_chips_serve(simulated: EventList, solution: Path) -> None:
     rebuilt = aspect_from_events(replace(simulated, detx=None, dety=None))
     times = sample_times(simulated.all_good_times())
