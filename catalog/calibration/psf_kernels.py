@@ -11,7 +11,7 @@ AZIMUTHS = 72
 
 SUB_ROWS = 6
 FINE_ROWS = 24
-"""Lines per pixel row, and when a circle is small; along a line sums are exact for pixels of constant density."""
+"""Lines per pixel row, and when a circle is small; along a line sums over flat pixels are exact."""
 
 SMALL_CIRCLE = 8.0
 """Radius in pixels below which circles take FINE_ROWS: their ends span few lines, at the peak of the PSF."""

@@ -32,8 +32,8 @@ class Members:
         Counts, shape (k,).
     psf_frac_aper, psf_frac_aperbkg, psf_good_frac_aper, psf_good_frac_aperbkg, bkg_ratio, livetime
         As in `measurement` and `extraction`.
-    area_band, energy_per_photon
-        Area of the band, and the reference spectrum's energy per photon over it; NaN where no response applies.
+    area_band
+        Effective area of the band, cm2; NaN where no response applies.
     fluence_aper, fluence_aperbkg, fluence_max
         Sums over the events, erg cm-2.
     response_ratio, response_index1, response_index3
@@ -100,8 +100,8 @@ def merge_band(members: Members, choices: MergeChoices) -> Columns:
 
     Notes
     -----
-    The joint likelihood has one background per observation. The unit of S is photon cm-2 s-1 where every member
-    has a response, else counts per second; the other units follow with the summed exposures.
+    The joint likelihood has one background per observation. The unit of S is photon cm-2 s-1 where every
+    member has a response, else counts per second; the other units follow with the summed exposures.
     """
     total = _Sums(members.offsets)
     time = members.livetime * members.psf_good_frac_aper
@@ -154,16 +154,17 @@ class _Sums:
         self.lengths = np.diff(offsets)
 
     def of(self, values: NDArray[Any]) -> NDArray[Any]:
-        return np.add.reduceat(values.astype(float) if values.dtype == bool else values, self.starts)
+        numbers = values.astype(float) if values.dtype == bool else values
+        return np.asarray(np.add.reduceat(numbers, self.starts))
 
     def least(self, values: Array) -> Array:
-        return np.minimum.reduceat(values, self.starts)
+        return np.asarray(np.minimum.reduceat(values, self.starts))
 
     def largest(self, values: Array) -> Array:
-        return np.maximum.reduceat(values, self.starts)
+        return np.asarray(np.maximum.reduceat(values, self.starts))
 
     def union(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.bitwise_or.reduceat(values, self.starts)
+        return np.asarray(np.bitwise_or.reduceat(values, self.starts))
 
     def spread(self, values: NDArray[Any]) -> NDArray[Any]:
         return np.repeat(values, self.lengths)

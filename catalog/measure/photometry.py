@@ -108,8 +108,8 @@ def photometry(
 
     Notes
     -----
-    All four quantities are one posterior in different units: n ~ Poisson(f S + b), m ~ Poisson(g S + r b), S in
-    counts of the whole PSF.
+    All four quantities are one posterior in different units: n ~ Poisson(f S + b), m ~ Poisson(g S + r b),
+    with S in counts of the whole PSF.
     """
     ratio = background_ratio(counted, choices.follows)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
+from numpy.typing import NDArray
 
 from catalog.calibration.factory import open_calibration
 from catalog.calibration.provider import Calibration
@@ -175,7 +176,7 @@ def demo_sources(seed: int = DEMO_SEED) -> tuple[SimulatedSource, ...]:
 def truth_table(
     sources: Sequence[SimulatedSource],
     plans: Sequence[PointingPlan],
-    counts: Sequence[np.ndarray],
+    counts: Sequence[NDArray[np.int64]],
 ) -> Table:
     """The truth, one row per source.
 
@@ -214,8 +215,8 @@ def truth_table(
     table["note"] = [source.note for source in sources]
     for name in table.colnames:
         if "flux" in name:
-            unit = "erg / (cm2 s)" if name.startswith("energy") else "1 / (cm2 s)"
-            table[name].unit, table[name].info.format = unit, ".6e"
+            table[name] = [float(f"{value:.6e}") for value in table[name]]
+            table[name].unit = "erg / (cm2 s)" if name.startswith("energy") else "1 / (cm2 s)"
     table["ra"].unit = table["dec"].unit = "deg"
     table.meta["band_keV"] = list(FLUX_BAND)
     return table

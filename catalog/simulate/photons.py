@@ -30,6 +30,8 @@ BACKGROUND = -1
 
 # Point spread functions are taken at the mean energy of the photons within each of these ranges (keV).
 _PSF_EDGES = np.array([0.45, 0.75, 1.1, 1.6, 2.4, 3.5, 5.2])
+#: Off-axis angle in arcmin beyond which a source sends no photons: all ten chips are within 34.
+_FARTHEST = 40.0
 #: Grades of level-2 events and their shares in front-illuminated chips, at all energies.
 _GRADES = np.array([0, 2, 3, 4, 6], dtype=np.int16)
 _GRADE_SHARES = (0.61, 0.17, 0.07, 0.07, 0.08)
@@ -111,9 +113,11 @@ def simulate_field(
         for draw in [draw_background(plan, chip, background_rate, telescope.samplers[chip], rng)]
     ]
     first = 1 + len(plan.chips)
+    positions = telescope.positions(sources)
     parts += [
-        telescope.observe(source, index, rng)
-        for index, (source, rng) in enumerate(zip(sources, streams[first:], strict=True))
+        telescope.observe(source, position, index, rng)
+        for index, (source, position, rng) in enumerate(zip(sources, positions, streams[first:], strict=True))
+        if position is not None
     ]
     joined = {
         item.name: np.concatenate([getattr(part, item.name) for part in parts])
@@ -122,6 +126,19 @@ def simulate_field(
     # Within a frame the order must not tell sources from background.
     order = np.lexsort((streams[0].random(joined["frame"].size), joined["frame"]))
     return SimulatedEvents(**{name: values[order] for name, values in joined.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class _Position:
+    """A source in an observation: sky pixel, off-axis angle (arcmin), azimuth (degrees), and its detectable
+    areas (cm2) by chip and true-energy bin.
+    """
+
+    x: float
+    y: float
+    theta: float
+    phi: float
+    areas: NDArray[np.float64]
 
 
 class _Telescope:
@@ -141,19 +158,36 @@ class _Telescope:
         self._chip_index[list(plan.chips)] = np.arange(len(plan.chips))
         self._shares: dict[ReferenceSpectrum, NDArray[np.float64]] = {}
 
-    def observe(self, source: SimulatedSource, index: int, rng: np.random.Generator) -> SimulatedEvents:
+    def positions(self, sources: Sequence[SimulatedSource]) -> list[_Position | None]:
+        """Where sources are in this observation; None for those far outside."""
+        x, y = self.plan.sky_frame.to_sky(
+            [source.ra for source in sources], [source.dec for source in sources]
+        )
+        theta, phi = self.plan.pointing.off_axis(x, y)
+        near = np.flatnonzero(theta < _FARTHEST)
+        areas = detectable_area(
+            self.calibration, self.plan.chips, self.plan.decimal_year, theta[near], phi[near]
+        )
+        found: list[_Position | None] = [None] * len(sources)
+        for row, area in zip(near.tolist(), areas, strict=True):
+            found[row] = _Position(float(x[row]), float(y[row]), float(theta[row]), float(phi[row]), area)
+        return found
+
+    def observe(
+        self, source: SimulatedSource, position: _Position, index: int, rng: np.random.Generator
+    ) -> SimulatedEvents:
         """Events of a source."""
-        x0, y0 = (float(value) for value in self.plan.sky_frame.to_sky(source.ra, source.dec))
-        theta, phi = (float(value) for value in self.plan.pointing.off_axis(x0, y0))
-        areas = detectable_area(self.calibration, self.plan.chips, self.plan.decimal_year, theta, phi)
+        areas = position.areas
         # Which chip a photon meets is not known yet: all come with the largest area and are thinned later.
         largest = areas.max(axis=0)
         frame, offset, bins = self._arrivals(source, largest, rng)
-        dx, dy = self._scatter(theta, phi, self._bins.energy[bins], rng)
+        dx, dy = self._scatter(position, self._bins.energy[bins], rng)
         scale = self.plan.sky_frame.pixel_scale_arcsec
         time = frame * self.plan.frame_time + offset
         placed = place_on_chips(
-            self.plan, self.plane, *sky_to_det(self.plan, x0 + dx / scale, y0 + dy / scale, time)
+            self.plan,
+            self.plane,
+            *sky_to_det(self.plan, position.x + dx / scale, position.y + dy / scale, time),
         )
         chip = self._chip_index[placed.ccd_id]
         seen = (placed.ccd_id >= 0) & (offset < self.plan.frame_exposure) & self._chip_good[chip, frame]
@@ -213,7 +247,7 @@ class _Telescope:
         return frame, offset, bins
 
     def _scatter(
-        self, theta: float, phi: float, energy: NDArray[np.float64], rng: np.random.Generator
+        self, position: _Position, energy: NDArray[np.float64], rng: np.random.Generator
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Offsets of photons from their source, arcsec along sky X and Y."""
         dx, dy = np.zeros(energy.size), np.zeros(energy.size)
@@ -222,7 +256,7 @@ class _Telescope:
             here = group == number
             mean = float(np.exp(np.mean(np.log(energy[here]))))
             dx[here], dy[here] = self.calibration.psf.sample(
-                theta, phi, mean, self.plan.roll, int(np.count_nonzero(here)), rng
+                position.theta, position.phi, mean, self.plan.roll, int(np.count_nonzero(here)), rng
             )
         # Photons scattered beyond the library's reach are at infinity, which is no place to calculate with.
         lost = ~(np.isfinite(dx) & np.isfinite(dy))

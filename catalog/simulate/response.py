@@ -14,25 +14,39 @@ from catalog.simulate.source_model import FLUX_BAND
 
 
 def detectable_area(
-    calibration: Calibration, chips: Sequence[int], decimal_year: float, theta: float, phi: float
+    calibration: Calibration,
+    chips: Sequence[int],
+    decimal_year: float,
+    theta: NDArray[np.float64],
+    phi: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Area in which photons leave a signal in some channel, by chip and true-energy bin.
+    """Area in which photons leave a signal in some channel, by source, chip and true-energy bin.
 
     Effective area times the sum of the bin's row of the redistribution, which is below 1 where events stay
     under the threshold.
 
+    Parameters
+    ----------
+    calibration
+        Areas and redistributions.
+    chips
+        CCD_IDs.
+    decimal_year
+        Date.
+    theta, phi
+        Off-axis angles (arcmin) and azimuths (degrees) of sources, shape (n_source,).
+
     Returns
     -------
     ndarray
-        cm2, shape (n_chip, n_energy).
+        cm2, shape (n_source, n_chip, n_energy).
     """
-    return np.array(
-        [
-            calibration.area_curve(chip, decimal_year, theta, phi)
-            * calibration.redistribution(chip).matrix.sum(axis=1, dtype=np.float64)
-            for chip in chips
-        ]
-    )
+    areas = [
+        calibration.area_curve(chip, decimal_year, theta, phi)
+        * calibration.redistribution(chip).matrix.sum(axis=1, dtype=np.float64)
+        for chip in chips
+    ]
+    return np.stack(areas, axis=1)
 
 
 def photon_share(spectrum: ReferenceSpectrum, redistribution: Redistribution) -> NDArray[np.float64]:

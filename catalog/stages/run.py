@@ -32,6 +32,8 @@ from catalog.store.runs import begin_run, end_run
 STAGES = ("apertures", "extract", "photometry", "merge")
 BATCH = 250
 """Units computed and committed together: what a killed run loses at most, per stage."""
+PRELOAD = ("catalog.stages.extract", "catalog.events.dither_kernel", "catalog.calibration.psf_kernels")
+"""Modules that the server of worker processes imports once for all of them."""
 WORTH_A_POOL = 800
 """Extractions below which starting worker processes costs more than they save."""
 
@@ -134,6 +136,9 @@ class _Run:
         self.dry_run = dry_run
         self.track = track
         self.report = RunReport()
+        self._executor: Executor | None = None
+        self._stack = ExitStack()
+        self._workers = 1
         self.calibration: Calibration = project.calibration()
         with project.store.read() as connection:
             self.recipes = stored_recipes(connection, recipes)
@@ -146,10 +151,7 @@ class _Run:
         state = "failed"
         try:
             with ExitStack() as stack:
-                self._executor: Executor | None = None
-                self._open = lambda: stack.enter_context(
-                    open_executor(workers, ("catalog.stages.extract", "catalog.events.dither_kernel"))
-                )
+                self._stack, self._workers = stack, workers
                 for stored in self.recipes:
                     self._drop_lost_pairs(stored)
                     for item in self.fields:
@@ -227,7 +229,7 @@ class _Run:
         if size < WORTH_A_POOL:
             return map(extract.compute, jobs)
         if self._executor is None:
-            self._executor = self._open()
+            self._executor = self._stack.enter_context(open_executor(self._workers, PRELOAD))
         return self._executor.map(extract.compute, jobs)
 
     def _photometry(self, stored: StoredRecipe, item: FieldInput) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures of the database tests: SQLite and PostgreSQL, empty, upgraded, or holding one row of everything."""
+"""Fixtures of the database tests: SQLite and PostgreSQL, empty, upgraded, or with one row of everything."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ RADII = st.one_of(
     st.sampled_from([0.0, 1e-7, 58.7, 90.0, 179.999, 180.0]),
 )
 SEARCH = settings(
-    max_examples=120,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,

@@ -212,7 +212,8 @@ def upgrade():
 """
 REBUILD = """
     for name in ("run", "source", "extraction", "merge"):
-        with op.batch_alter_table(name, recreate="always", copy_from=METADATA.tables[name]) as batch:
+        rebuild = "always" if op.get_bind().dialect.name == "sqlite" else "never"
+        with op.batch_alter_table(name, recreate=rebuild, copy_from=METADATA.tables[name]) as batch:
             batch.add_column(sa.Column("later", sa.Text()))
 """
 

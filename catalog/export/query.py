@@ -1,0 +1,130 @@
+"""Free SQL and cones: read-only, errors as sentences."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError, ResourceClosedError
+
+from catalog.errors import QueryError
+from catalog.schema.registry import REGISTRY
+from catalog.schema.views import VIEW_NAMES, view_columns
+from catalog.store.cone import sources_in_cone
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """Rows of a query in the order the database gave them."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+    def as_csv(self) -> str:
+        """Comma-separated text with a head line; NULL is empty."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows([[_text(value) for value in row] for row in self.rows])
+        return stream.getvalue()
+
+    def as_json(self) -> str:
+        """A list of objects; NULL is null, bytes are their length."""
+        plain = [
+            {name: _plain(value) for name, value in zip(self.columns, row, strict=True)} for row in self.rows
+        ]
+        return json.dumps(plain, indent=1)
+
+    def write_fits(self, path: Path) -> None:
+        """Write a FITS table with the units of the registry's columns."""
+        from astropy.table import MaskedColumn, Table
+
+        table = Table(masked=True)
+        for i, name in enumerate(self.columns):
+            cells = [_plain(row[i]) for row in self.rows]
+            mask = [cell is None for cell in cells]
+            kind = next((type(cell) for cell in cells if cell is not None), float)
+            empty: Any = "" if kind is str else kind()
+            values = [empty if cell is None else cell for cell in cells]
+            definition = _DEFINITIONS.get(name)
+            column = MaskedColumn(values, mask=mask, name=name)
+            if definition is not None:
+                column.unit = definition.unit or None
+                column.description = definition.description
+            table[name] = column
+        table.write(path, format="fits", overwrite=True)
+
+
+_DEFINITIONS = {
+    **REGISTRY,
+    **{item.definition.name: item.definition for view in VIEW_NAMES for item in view_columns(view)},
+}
+
+
+def _text(value: Any) -> str:
+    plain = _plain(value)
+    return "" if plain is None else str(plain)
+
+
+def _plain(value: Any) -> Any:
+    return f"<{len(value)} bytes>" if isinstance(value, bytes | memoryview) else value
+
+
+def query(connection: Connection, statement: str) -> QueryResult:
+    """Run one SQL statement that reads.
+
+    Parameters
+    ----------
+    connection
+        Connection of `Store.read`.
+    statement
+        The SQL.
+
+    Raises
+    ------
+    QueryError
+        When the database refuses it, or it is not a query.
+    """
+    try:
+        # A colon is SQL's own here, never a parameter.
+        result = connection.execute(text(statement.replace(":", r"\:")))
+        return QueryResult(tuple(result.keys()), tuple(tuple(row) for row in result))
+    except ResourceClosedError:
+        raise QueryError(
+            "not a query", statement, "begin with SELECT; the catalog is read-only here"
+        ) from None
+    except DBAPIError as error:
+        reason = " ".join(str(error.orig).split())
+        raise QueryError(
+            f"the database refuses this query ({reason})", statement, "see docs/columns.md for the columns"
+        ) from None
+
+
+def cone(
+    connection: Connection, ra: float, dec: float, radius: float, recipe: str | None = None
+) -> QueryResult:
+    """Sources within `radius` degrees of a position, nearest first, with their broad-band values.
+
+    One row per source and recipe (all unless one is named); a source that was never merged has its position
+    only.
+    """
+    found = sources_in_cone(connection, ra, dec, radius)
+    columns = (
+        "source_id", "name", "ra", "dec", "separation", "recipe", "n_obs",
+        "src_cnts_aper_b", "flux_aper_b", "flux_aper_lolim_b", "flux_aper_hilim_b", "src_significance_b", "flags",
+    )  # fmt: skip
+    rows: list[tuple[Any, ...]] = []
+    measured = ", ".join(f"c.{name}" for name in columns[5:])
+    statement = text(
+        f"SELECT s.name, s.ra, s.dec, {measured} FROM source s LEFT JOIN catalog c ON c.source_id = s.id "
+        "AND (CAST(:recipe AS TEXT) IS NULL OR c.recipe = :recipe) WHERE s.id = :id ORDER BY c.recipe"
+    )
+    for source_id, separation in found:
+        for row in connection.execute(statement, {"id": source_id, "recipe": recipe}):
+            rows.append((source_id, row[0], row[1], row[2], round(separation, 3), *row[3:]))
+    return QueryResult(columns, tuple(rows))
