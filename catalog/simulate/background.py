@@ -1,8 +1,8 @@
 """The instrumental background: particles, evenly spread over the chips.
 
-A toy spectrum with the main features of front-illuminated chips: events per keV are constant from 0.3 to
-12 keV, on top come fluorescence lines of silicon, gold and nickel. It is recorded energy, not folded through
-mirror and filters, hence not vignetted. No flares.
+A toy spectrum with the main features of front-illuminated chips: events per keV are constant, on top
+come fluorescence lines of silicon, gold and nickel. It is recorded energy, not folded through mirror and
+filters, hence not vignetted. No flares.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from catalog.simulate.response import ChannelSampler
 BACKGROUND_RATE = 0.3
 """Counts per s and chip between 0.5 and 7 keV."""
 
-CONTINUUM_KEV = (0.3, 12.0)
+CONTINUUM_KEV = (0.2, 14.9)
+"""Recorded energies: from the event threshold to the last channel."""
+
 _CONTINUUM_PER_KEV = 0.04
 #: Energy in keV of Si K, Au M, Ni K and Au L, and counts per s and chip, for a rate of `BACKGROUND_RATE`.
 _LINES = ((1.74, 0.010), (2.12, 0.030), (7.47, 0.025), (9.70, 0.035))

@@ -8,21 +8,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from sqlalchemy import URL
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from catalog.calibration.factory import open_calibration
 from catalog.calibration.provider import Calibration
 from catalog.calibration.spectrum import ReferenceSpectrum
 from catalog.config import SETTINGS_FILE, Settings, load_settings, write_settings
-from catalog.errors import ProjectError
+from catalog.errors import ProjectError, SchemaVersionError
 from catalog.recipes.recipe import Recipe
 from catalog.recipes.shipped import DEFAULT
 from catalog.stages.recipe_store import add_recipe, choose_shipped
 from catalog.store.door import Store
 from catalog.store.engine import database_url, is_writable, open_engine
+from catalog.store.integrity import integrity
 from catalog.store.migrate import upgrade
 from catalog.store.runs import begin_run, finish
 from catalog.store.schema_version import check_revision, database_revision
+from migrations import REVISIONS
 
 
 @dataclass(frozen=True)
@@ -133,9 +136,7 @@ def open_project(folder: Path, *, read_only: bool = False) -> Project:
         The database is newer or older than the code.
     """
     settings = load_settings(folder)
-    url = database_url(settings.database.url, folder)
-    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
-        raise ProjectError("the database is missing", url.database, "run `srccat init` in another folder")
+    url = _existing_database(folder)
     read_only = read_only or not is_writable(url)
     engine = open_engine(url, read_only=read_only)
     try:
@@ -143,3 +144,46 @@ def open_project(folder: Path, *, read_only: bool = False) -> Project:
     except DatabaseError as error:
         raise _cannot_open(url.render_as_string(), error) from error
     return Project(folder, settings, Store(engine, read_only=read_only))
+
+
+def upgrade_project(folder: Path) -> tuple[str | None, str]:
+    """Bring the database of a project to this code's schema; return the revisions before and after.
+
+    Raises
+    ------
+    SchemaVersionError
+        The database is newer than the code.
+    ProjectError
+        It is missing or cannot be written.
+    """
+    engine = open_engine(_existing_database(folder))
+    before = database_revision(engine)
+    try:
+        check_revision(engine)
+    except SchemaVersionError as error:
+        if error.code != "SCHEMA_OLDER":
+            raise
+        upgrade(engine)
+    return before, REVISIONS[-1]
+
+
+def check_project(folder: Path) -> list[str]:
+    """Return sentences on schema and integrity of a project's database; a broken one raises ProjectError."""
+    with open_project(folder, read_only=True) as opened:
+        engine = opened.store.engine
+        sentences = [
+            f"database {opened.store.where}",
+            f"schema {database_revision(engine)}: as this srccat needs it",
+        ]
+        sentences += integrity(engine)
+    return sentences
+
+
+def _existing_database(folder: Path) -> URL:
+    settings = load_settings(folder)
+    url = database_url(settings.database.url, folder)
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+        raise ProjectError(
+            "the database is missing", url.database, "put it back, or run `srccat init` in another folder"
+        )
+    return url

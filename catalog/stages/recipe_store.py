@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -13,7 +14,8 @@ from catalog.recipes.recipe import Recipe, recipe_from_content
 from catalog.recipes.shipped import shipped_recipes
 from catalog.schema.tables import BandRow
 from catalog.schema.tables import Recipe as RecipeRow
-from catalog.store.door import Writer
+from catalog.store.door import Store, Writer
+from catalog.store.runs import begin_run, finish
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,14 @@ def add_recipe(writer: Writer, run_id: int, recipe: Recipe) -> None:
     content = {"description": recipe.description, **recipe.content()}
     row = {"run_id": run_id, "recipe": recipe.name, "content": content, "content_hash": recipe.content_hash}
     writer.upsert(RecipeRow, [row], key=["recipe"])
+
+
+def store_recipe(store: Store, settings: dict[str, Any], recipe: Recipe) -> None:
+    """Store a recipe as a run of its own."""
+    with store.write() as writer:
+        run_id = begin_run(writer, "recipe add", settings, [])
+        add_recipe(writer, run_id, recipe)
+        finish(writer, run_id, "done", {})
 
 
 def check_bands(connection: Connection, bands: Sequence[Band]) -> None:

@@ -1,0 +1,28 @@
+"""Options that commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ProjectOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--project",
+        metavar="DIR",
+        help="Project folder; by default $SRCCAT_PROJECT, else the current folder.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+RecipeOption = Annotated[
+    str | None, typer.Option("--recipe", metavar="NAME", help="Recipe to show.", show_default=False)
+]
+RecipesOption = Annotated[
+    list[str] | None,
+    typer.Option("--recipe", metavar="NAME", help="Recipe; may be given several times.", show_default=False),
+]
+POSITIONS = {"ignore_unknown_options": True}
+"""Context settings of commands whose arguments may begin with a minus sign, such as a declination."""
