@@ -76,7 +76,7 @@ _SENTENCES: dict[Flag, str] = {
         "The energy flux uses the conversion of the reference spectrum: fewer than 10 net counts, one event "
         "above 25 % of the sum, or a sum that is not positive."
     ),
-    Flag.PILEUP: "More than 0.05 counts per frame in the brightest 3 x 3 pixels of the aperture: pile-up likely.",
+    Flag.PILEUP: "More than 0.05 counts per frame in the brightest 3 x 3 pixels: pile-up likely.",
     Flag.EPOCH_RESPONSE_DIFFERS: (
         "The response changed so much between the merged observations that another photon index in 1-3 would "
         "shift the merged flux by more than its error."

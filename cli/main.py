@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from catalog import __version__
 from catalog.errors import UserError
 from cli import add, database, demo, doctor, export, flags, init, look, recipe, run, sources
 from cli.output import say, warn
+
+# Typer carries its own copy of click or uses the installed one, by its version: the base class of all usage
+# errors is reached through one that it always offers.
+UsageProblem = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="srccat",
@@ -63,24 +66,22 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         warn(f"error[{error.code}]: {error}")
         return 2
-    except click.ClickException as error:
-        warn(
-            f"error[USAGE]: {' '.join(error.format_message().split())}; see `srccat {_command(words)}--help`"
-        )
+    except UsageProblem as error:
+        # A group without a command is asking for its help, which is the text of the error.
+        helping = type(error).__name__ == "NoArgsIsHelpError"
+        text = error.format_message()
+        warn(text if helping else f"error[USAGE]: {' '.join(text.split())}; see `{_usage(words)} --help`")
         return 2
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         warn("interrupted: what was finished is stored; the same command goes on from there")
         return 130
     return code if isinstance(code, int) else 0
 
 
-def _command(words: list[str]) -> str:
-    names: list[str] = []
-    for word in words:
-        if word.startswith("-") or len(names) == 2:
-            break
-        names.append(word)
-    return "".join(f"{name} " for name in names[:1])
+def _usage(words: list[str]) -> str:
+    names = {command.name for command in app.registered_commands}
+    names |= {group.name for group in app.registered_groups}
+    return f"srccat {words[0]}" if words and words[0] in names else "srccat"
 
 
 def script() -> None:

@@ -71,8 +71,8 @@ class DemoResult:
         done = f"{self.report.computed} units computed, {self.report.failed} failed"
         return [
             f"{self.n_sources} sources in 3 observations; {done}",
-            f"broad-band flux, measured over true, of {self.n_compared} sources above significance {_BRIGHT:g}: "
-            f"median {middle:.3f}, 68 % between {low:.3f} and {high:.3f}",
+            f"broad-band flux, measured over true, of {self.n_compared} sources above significance "
+            f"{_BRIGHT:g}: median {middle:.3f}, 68 % between {low:.3f} and {high:.3f}",
             "",
             f"project    {self.folder}",
             f"catalog    {self.folder / 'srccat.db'}",

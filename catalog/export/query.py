@@ -115,9 +115,20 @@ def cone(
     """
     found = sources_in_cone(connection, ra, dec, radius)
     columns = (
-        "source_id", "name", "ra", "dec", "separation", "recipe", "n_obs",
-        "src_cnts_aper_b", "flux_aper_b", "flux_aper_lolim_b", "flux_aper_hilim_b", "src_significance_b", "flags",
-    )  # fmt: skip
+        "source_id",
+        "name",
+        "ra",
+        "dec",
+        "separation",
+        "recipe",
+        "n_obs",
+        "src_cnts_aper_b",
+        "flux_aper_b",
+        "flux_aper_lolim_b",
+        "flux_aper_hilim_b",
+        "src_significance_b",
+        "flags",
+    )
     rows: list[tuple[Any, ...]] = []
     measured = ", ".join(f"c.{name}" for name in columns[5:])
     statement = text(

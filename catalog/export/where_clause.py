@@ -61,7 +61,7 @@ def check_expression(where: str, known: Iterable[str], view: str) -> None:
             raise _bad(f"{token} has no place in a condition", where)
         if kind == "text" and previous == "word":
             raise _bad("text with a prefix has no place in a condition", where)
-        if False and token.strip('"') not in names:
+        if kind == "quoted" and token.strip('"') not in names:
             raise unknown_column(token.strip('"'), names, view)
         depth += {"(": 1, ")": -1}.get(token, 0)
         if depth < 0:

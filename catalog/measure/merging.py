@@ -167,7 +167,7 @@ class _Sums:
         return np.asarray(np.bitwise_or.reduceat(values, self.starts))
 
     def spread(self, values: NDArray[Any]) -> NDArray[Any]:
-        return np.repeat(values, self.lengths)
+        return np.asarray(np.repeat(values, self.lengths))
 
 
 def merged_ratio(members: Members, total: _Sums) -> Array:
@@ -180,7 +180,7 @@ def merged_ratio(members: Members, total: _Sums) -> Array:
     time = members.livetime * members.psf_good_frac_aper
     plain = total.of(members.bkg_ratio * time) / total.of(time)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(m > 0, m / expected, plain)
+        return np.asarray(np.where(m > 0, m / expected, plain))
 
 
 def _flux_conversion(

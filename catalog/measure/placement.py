@@ -82,14 +82,17 @@ def place(
     pointing
         Mean pointing of the observation.
     x, y
-        Sky pixels, shape (n,).
+        Sky pixels, shape (n,); a NaN position (see `sky_positions`) gives NaN.
     psf
         Point spread functions.
     fraction, energy
         Fraction of the PSF that the aperture encloses, and the energy (keV) at which it does.
     """
     theta, phi = pointing.off_axis(x, y)
-    return Placement(x, y, theta, phi, psf.radius(theta, phi, energy, fraction))
+    radius = np.full(np.shape(theta), np.nan)
+    known = np.isfinite(theta)
+    radius[known] = psf.radius(theta[known], phi[known], energy, fraction)
+    return Placement(x, y, theta, phi, radius)
 
 
 def nominal_frame(ra_pnt: float, dec_pnt: float) -> SkyFrame:

