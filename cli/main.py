@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -14,7 +14,7 @@ from cli.output import say, warn
 
 # Typer carries its own copy of click or uses the installed one, by its version: the base class of all usage
 # errors is reached through one that it always offers.
-UsageProblem = typer.BadParameter.__mro__[2]
+UsageProblem = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2])
 
 app = typer.Typer(
     name="srccat",

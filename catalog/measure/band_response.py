@@ -8,9 +8,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from catalog.band import Band
 from catalog.calibration.provider import Calibration
+from catalog.calibration.redistribution import Redistribution
 from catalog.calibration.spectrum import ReferenceSpectrum
 
 Array = NDArray[np.float64]
@@ -75,17 +77,41 @@ def band_response(
     curve = calibration.area_curve(chip_id, decimal_year, theta, phi)
 
     def weighted(model: ReferenceSpectrum) -> Array:
-        return np.stack([matrix.folded_area(curve, model, band.lo, band.hi) for band in bands], axis=-1)
+        return np.stack([_folded(matrix, curve, model, band) for band in bands], axis=-1)
 
     reference = weighted(spectrum)
     energies = np.array([band.eff for band in bands])
     single = calibration.area(chip_id, decimal_year, theta, phi, energies)
+    return BandResponse(
+        area=reference if weighting == "spectrum" else single,
+        ratio=_quotient(reference, single),
+        index1=_quotient(weighted(replace(spectrum, photon_index=1.0)), reference),
+        index3=_quotient(weighted(replace(spectrum, photon_index=3.0)), reference),
+        by_channel=_folded_by_channel(matrix, curve, spectrum),
+        channel_lo=matrix.channel_lo,
+    )
+
+
+# The sums of `Redistribution.folded_area` and `folded_area_by_channel`, in an order of terms that does not
+# depend on how many sources are computed together, as that of a BLAS product does: a catalog must not depend
+# on how its sources were grouped, not even in the last bit.
+
+
+def _folded(matrix: Redistribution, curve: Array, model: ReferenceSpectrum, band: Band) -> Array:
+    weight = model.photons(matrix.energy_lo, matrix.energy_hi) * matrix.band_probability(band.lo, band.hi)
+    return np.asarray((curve * (weight / float(model.photons(band.lo, band.hi)))).sum(axis=-1))
+
+
+def _folded_by_channel(matrix: Redistribution, curve: Array, model: ReferenceSpectrum) -> Array:
+    detected = curve * model.photons(matrix.energy_lo, matrix.energy_hi)
+    counts = (csr_array(matrix.matrix.T.astype(np.float64)) @ detected.T).T
+    usable = matrix.channel_lo > 0.0
+    photons = np.full(usable.shape, np.nan)
+    photons[usable] = model.photons(matrix.channel_lo[usable], matrix.channel_hi[usable])
+    return np.asarray(counts / photons)
+
+
+def _quotient(values: Array, reference: Array) -> Array:
+    """Ratio of areas; NaN where the second is zero."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return BandResponse(
-            area=reference if weighting == "spectrum" else single,
-            ratio=reference / single,
-            index1=weighted(replace(spectrum, photon_index=1.0)) / reference,
-            index3=weighted(replace(spectrum, photon_index=3.0)) / reference,
-            by_channel=matrix.folded_area_by_channel(curve, spectrum),
-            channel_lo=matrix.channel_lo,
-        )
+        return np.where(reference > 0, values / reference, np.nan)

@@ -34,7 +34,9 @@ class GoodMap:
             return np.ones(np.shape(x))
         step = 2 * self.reach / (_GRID - 1)
         rows, columns = (y - self.y + self.reach) / step, (x - self.x + self.reach) / step
-        return np.asarray(map_coordinates(self.values, [rows, columns], order=1, mode="nearest"))
+        found = map_coordinates(self.values, [rows, columns], order=1, mode="nearest")
+        # Rounding in the interpolation must not make more than all of the time.
+        return np.asarray(np.minimum(found, self.values.max()))
 
 
 def good_map(x: float, y: float, reach: float, good_fraction: GoodFraction) -> GoodMap:
@@ -58,7 +60,7 @@ def area_mean(region: Region, good: GoodMap) -> float:
             return 0.0
         point = geometry.representative_point()
         return float(good.at(np.array([point.x]), np.array([point.y]))[0])
-    return float(good.at(u.ravel()[inside], v.ravel()[inside]).mean())
+    return min(1.0, float(good.at(u.ravel()[inside], v.ravel()[inside]).mean()))
 
 
 def psf_mean(region: Region, good: GoodMap, stamp: PsfStamp, pixel_scale: float) -> float:
@@ -82,4 +84,4 @@ def psf_mean(region: Region, good: GoodMap, stamp: PsfStamp, pixel_scale: float)
     weight = stamp.image.ravel()[inside]
     if weight.sum() <= 0:
         return area_mean(region, good)
-    return float(np.average(good.at(u.ravel()[inside], v.ravel()[inside]), weights=weight))
+    return min(1.0, float(np.average(good.at(u.ravel()[inside], v.ravel()[inside]), weights=weight)))

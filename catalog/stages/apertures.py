@@ -18,7 +18,15 @@ from catalog.measure.placement import Placement, nominal_frame, place, sky_posit
 from catalog.recipes.recipe import Recipe
 from catalog.schema.tables import Extraction, RegionRow
 from catalog.stages.fingerprint import fingerprint
-from catalog.stages.work import FieldInput, SourceTable, UnitResult, UnitState, store_units
+from catalog.stages.work import (
+    FieldInput,
+    SourceTable,
+    UnitResult,
+    UnitState,
+    is_changed,
+    store_units,
+    unit_states,
+)
 from catalog.store.door import Writer
 
 STAGE = "apertures"
@@ -212,7 +220,28 @@ def store(
     units: list[ApertureUnit],
     results: list[dict[str, Any]],
 ) -> None:
-    """Store placements and regions; what later stages made of the old ones stays until they run."""
+    """Store placements and regions; what later stages made of the old ones stays until they run.
+
+    Rows of a result that is what it was stay as they are: later stages have written into them.
+    """
+    done = [
+        UnitResult(unit.source_id, unit.fingerprint, fingerprint(result))
+        for unit, result in zip(units, results, strict=True)
+    ]
+    states = unit_states(writer.connection, STAGE, recipe_id, field.scope)
+    pairs = zip(units, results, done, strict=True)
+    changed = [(unit, result) for unit, result, new in pairs if is_changed(new, states)]
+    _store_changed(writer, run_id, recipe_id, field, changed)
+    store_units(writer, run_id, STAGE, recipe_id, field.scope, field.event_set_id, done)
+
+
+def _store_changed(
+    writer: Writer,
+    run_id: int,
+    recipe_id: int,
+    field: FieldInput,
+    pairs: list[tuple[ApertureUnit, dict[str, Any]]],
+) -> None:
     extraction_rows = [
         {
             "run_id": run_id,
@@ -221,11 +250,11 @@ def store(
             "recipe_id": recipe_id,
             **{name: value for name, value in result.items() if name != "regions"},
         }
-        for unit, result in zip(units, results, strict=True)
+        for unit, result in pairs
     ]
     writer.upsert(Extraction, extraction_rows, key=("source_id", "event_set_id", "recipe_id"))
     ids = extraction_ids(writer.connection, field.event_set_id, recipe_id)
-    changed = [ids[unit.source_id] for unit in units]
+    changed = [ids[unit.source_id] for unit, _ in pairs]
     writer.delete(RegionRow, RegionRow.extraction_id.in_(changed) & ~RegionRow.edited)
     kept = set(
         writer.connection.execute(
@@ -244,16 +273,11 @@ def store(
                 "edited": False,
                 "note": None,
             }
-            for unit, result in zip(units, results, strict=True)
+            for unit, result in pairs
             for role, (shape, area) in result["regions"].items()
             if (ids[unit.source_id], role) not in kept
         ],
     )
-    done = [
-        UnitResult(unit.source_id, unit.fingerprint, fingerprint(result))
-        for unit, result in zip(units, results, strict=True)
-    ]
-    store_units(writer, run_id, STAGE, recipe_id, field.scope, field.event_set_id, done)
 
 
 def extraction_ids(connection: Connection, event_set_id: int, recipe_id: int) -> dict[int, int]:

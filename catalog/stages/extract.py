@@ -22,7 +22,7 @@ from catalog.schema.tables import Extraction, Measurement, RegionRow
 from catalog.stages.apertures import APERTURE_FLAGS
 from catalog.stages.field_cache import FieldKey, observed_field
 from catalog.stages.fingerprint import fingerprint
-from catalog.stages.work import FieldInput, UnitResult, UnitState, store_units
+from catalog.stages.work import FieldInput, UnitResult, UnitState, is_changed, store_units, unit_states
 from catalog.store.arrays import pack
 from catalog.store.door import Writer
 
@@ -45,6 +45,8 @@ class ExtractUnit:
         Flags of the apertures stage.
     aperture
         Regions; None for a source without any.
+    aperture_hash
+        Hash of what the apertures stage found: what of it photometry needs is a result of this stage too.
     fingerprint
         Hash of all inputs.
     """
@@ -53,6 +55,7 @@ class ExtractUnit:
     extraction_id: int
     flags: int
     aperture: Aperture | None
+    aperture_hash: str
     fingerprint: str
 
 
@@ -142,6 +145,7 @@ def plan(
             row.id,
             row.flags & int(APERTURE_FLAGS),
             _aperture(row, regions.get(row.id, {}), model),
+            upstream[row.source_id].result_hash or "",
             chosen[row.source_id],
         )
         for row in rows
@@ -182,7 +186,15 @@ def _psf() -> PsfLibrary:
 
 
 def compute(job: ExtractJob) -> list[ExtractResult]:
-    """Measure a batch; a unit that fails gives its reason and leaves the others alone."""
+    """Measure a batch; a unit that fails gives its reason and leaves the others alone.
+
+    Raises
+    ------
+    UserError
+        The event list cannot be used: that is no matter of one source.
+    """
+    if any(unit.aperture is not None for unit in job.units):
+        observed_field(job.field)
     results = []
     for unit in job.units:
         if unit.aperture is None:
@@ -269,16 +281,10 @@ def store(
     results: Sequence[ExtractResult],
     bands: Sequence[int],
 ) -> None:
-    """Store a batch of results; `bands` are the row numbers of the recipe's bands in its order."""
-    writer.update_many(Extraction, [{**result.extraction, "run_id": run_id} for result in results])
-    extractions = [result.unit.extraction_id for result in results]
-    writer.delete(Measurement, Measurement.extraction_id.in_(extractions) & Measurement.band_id.not_in(bands))
-    rows = [
-        {"run_id": run_id, "extraction_id": result.unit.extraction_id, "band_id": band_id, **columns}
-        for result in results
-        for band_id, columns in zip(bands, result.measurements, strict=True)
-    ]
-    writer.upsert(Measurement, rows, key=("extraction_id", "band_id"))
+    """Store a batch of results; `bands` are the row numbers of the recipe's bands in its order.
+
+    Rows of a result that is what it was stay as they are: later stages have written into them.
+    """
     done = [
         UnitResult(
             result.unit.source_id,
@@ -289,9 +295,20 @@ def store(
         )
         for result in results
     ]
+    states = unit_states(writer.connection, STAGE, recipe_id, field.scope)
+    changed = [result for result, unit in zip(results, done, strict=True) if is_changed(unit, states)]
+    writer.update_many(Extraction, [{**result.extraction, "run_id": run_id} for result in changed])
+    extractions = [result.unit.extraction_id for result in changed]
+    writer.delete(Measurement, Measurement.extraction_id.in_(extractions) & Measurement.band_id.not_in(bands))
+    rows = [
+        {"run_id": run_id, "extraction_id": result.unit.extraction_id, "band_id": band_id, **columns}
+        for result in changed
+        for band_id, columns in zip(bands, result.measurements, strict=True)
+    ]
+    writer.upsert(Measurement, rows, key=("extraction_id", "band_id"))
     store_units(writer, run_id, STAGE, recipe_id, field.scope, field.event_set_id, done)
 
 
 def _result_hash(result: ExtractResult) -> str:
     extraction = {name: value for name, value in result.extraction.items() if name != "id"}
-    return fingerprint(extraction, result.measurements)
+    return fingerprint(result.unit.aperture_hash, extraction, result.measurements)

@@ -23,6 +23,7 @@ from catalog.schema.tables import (
     Merge,
     MergedMeasurement,
     MergeMember,
+    Observation,
     WorkUnit,
 )
 from catalog.stages.fingerprint import fingerprint
@@ -141,12 +142,20 @@ def _extractions(connection: Connection, recipe_id: int, source_ids: Sequence[in
             Extraction.area_aper,
         )
         .join(EventSet, EventSet.id == Extraction.event_set_id)
+        .join(Observation, Observation.id == EventSet.observation_id)
         .where(
             Extraction.recipe_id == recipe_id,
             Extraction.source_id.in_(source_ids),
             EventSet.role == "photometry",
         )
-        .order_by(Extraction.source_id, Extraction.event_set_id)
+        # Not in the order in which they were added: sums depend on it in their last bit.
+        .order_by(
+            Extraction.source_id,
+            Observation.obs_id,
+            Observation.obi_num,
+            Observation.cycle,
+            Observation.datamode,
+        )
     ).all()
 
 
@@ -189,7 +198,12 @@ def _merge_one_band(
     offsets = [0]
     rows: list[tuple[Any, Any]] = []
     for source_id, extractions in by_source.items():
-        own = [(item, measured[item.id][band_id]) for item in extractions if used[item.id] is None]
+        # A band new in the recipe is not measured everywhere when only this stage was asked for.
+        own = [
+            (item, measured[item.id][band_id])
+            for item in extractions
+            if used[item.id] is None and band_id in measured[item.id]
+        ]
         if own:
             sources.append(source_id)
             rows += own

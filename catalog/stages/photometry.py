@@ -75,12 +75,13 @@ class PhotometryContext:
 def plan(
     context: PhotometryContext, upstream: dict[int, UnitState], states: dict[int, UnitState]
 ) -> dict[int, str]:
-    """Return fingerprints of the stale units by source id."""
+    """Return fingerprints of the stale units by source id.
+
+    A failed extraction is a unit too: what was computed from an earlier one must not stay.
+    """
     common = context.common()
     found = {}
     for source_id, state in upstream.items():
-        if not state.done:
-            continue
         value = fingerprint(common, state.result_hash)
         known = states.get(source_id)
         if known is None or not known.done or known.fingerprint != value:

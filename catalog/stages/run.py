@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from catalog.calibration.provider import Calibration
 from catalog.errors import SettingsError
-from catalog.schema.tables import Extraction
+from catalog.schema.tables import Extraction, WorkUnit
 from catalog.stages import apertures, extract, merge, photometry
 from catalog.stages.executor import Executor, open_executor, worker_count
 from catalog.stages.field_cache import field_key, observed_field
@@ -269,23 +269,26 @@ class _Run:
                 advance(len(batch))
 
     def _drop_lost_pairs(self, stored: StoredRecipe) -> None:
-        """Remove extractions of sources that no longer belong to an observation."""
-        with self.project.store.read() as connection:
-            rows = connection.execute(
-                select(Extraction.id, Extraction.source_id, Extraction.event_set_id).where(
-                    Extraction.recipe_id == stored.id
-                )
-            ).all()
+        """Remove extractions of sources that no longer belong to an observation, and their work units."""
         wanted = {
             (event_set_id, int(self.sources.id[row]))
             for event_set_id, own in self.pairs.items()
             for row in own
         }
-        lost = [row.id for row in rows if (row.event_set_id, row.source_id) not in wanted]
-        if lost and not self.dry_run:
+        lost: dict[type[Extraction] | type[WorkUnit], list[int]] = {}
+        with self.project.store.read() as connection:
+            for model in (Extraction, WorkUnit):
+                rows = connection.execute(
+                    select(model.id, model.source_id, model.event_set_id).where(
+                        model.recipe_id == stored.id, model.event_set_id.is_not(None)
+                    )
+                )
+                lost[model] = [row.id for row in rows if (row.event_set_id, row.source_id) not in wanted]
+        if any(lost.values()) and not self.dry_run:
             with self.project.store.write() as writer:
-                for batch in batches(lost, BATCH):
-                    writer.delete(Extraction, Extraction.id.in_(batch))
+                for model, row_ids in lost.items():
+                    for batch in batches(row_ids, BATCH):
+                        writer.delete(model, model.id.in_(batch))
 
 
 def _title(stage: str, stored: StoredRecipe, item: FieldInput) -> str:

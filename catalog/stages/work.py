@@ -34,8 +34,10 @@ class FieldInput:
         The event list.
     aspect
         Aspect solutions as (path, SHA-256).
-    gti, exclude_times
-        Restrictions of the good time.
+    gti
+        Good time file as (path, SHA-256), None without one.
+    exclude_times
+        Times left out.
     ra_pnt, dec_pnt, roll_pnt, decimal_year, grating
         As in `observation`.
     correction
@@ -47,7 +49,7 @@ class FieldInput:
     path: Path
     sha256: str
     aspect: tuple[tuple[Path, str], ...]
-    gti: Path | None
+    gti: tuple[Path, str] | None
     exclude_times: tuple[tuple[float, float], ...]
     ra_pnt: float
     dec_pnt: float
@@ -61,7 +63,7 @@ class FieldInput:
         return [
             self.sha256,
             [sha256 for _, sha256 in self.aspect],
-            str(self.gti),
+            None if self.gti is None else self.gti[1],
             [list(interval) for interval in self.exclude_times],
             [self.correction.dx, self.correction.dy, self.correction.rotation, self.correction.scale],
         ]
@@ -88,7 +90,7 @@ def field_inputs(connection: Connection, settings: Settings, role: str = "photom
 def _field_input(row: Any, settings: Settings, role: str) -> FieldInput:
     chosen = settings.for_observation(row.obs_id)
     if chosen.aspect is not None:
-        aspect = tuple((path, f"settings:{path}") for path in chosen.aspect)
+        aspect = tuple((path, file_sha256(path)) for path in chosen.aspect)
     else:
         aspect = tuple((Path(file["path"]), file["sha256"]) for file in row.ancillary.get("asol1", ()))
     dx, dy = chosen.shift or (row.correction_dx or 0.0, row.correction_dy or 0.0)
@@ -98,7 +100,7 @@ def _field_input(row: Any, settings: Settings, role: str) -> FieldInput:
         path=Path(row.path),
         sha256=row.sha256,
         aspect=aspect,
-        gti=chosen.gti,
+        gti=None if chosen.gti is None else (chosen.gti, file_sha256(chosen.gti)),
         exclude_times=tuple(chosen.exclude_times),
         ra_pnt=row.ra_pnt,
         dec_pnt=row.dec_pnt,
@@ -159,6 +161,17 @@ class UnitResult:
     result_hash: str | None
     reason: str | None = None
     message: str | None = None
+
+
+def is_changed(result: UnitResult, states: dict[int, UnitState]) -> bool:
+    """Tell whether a result differs from the one that the database holds, or there is none."""
+    known = states.get(result.source_id)
+    return (
+        known is None
+        or not known.done
+        or result.result_hash is None
+        or known.result_hash != result.result_hash
+    )
 
 
 def store_units(

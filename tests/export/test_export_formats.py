@@ -159,6 +159,24 @@ def test_csv_is_plain(table: ExportTable, tmp_path: Path) -> None:
         assert found == table.values[definition.name].tolist(), definition.name
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".ecsv"])
+def test_awkward_text_survives(table: ExportTable, tmp_path: Path, suffix: str) -> None:
+    texts = ["# no comment", 'a "quoted", b', " blank ", "two\nlines"] * (len(table) // 4)
+    first = next(definition for definition in table.definitions if definition.name == "name")
+    small = replace(
+        table,
+        definitions=[first, *(d for d in table.definitions if d.name == "ra")],
+        values={"name": np.ma.MaskedArray(texts, mask=False), "ra": table.values["ra"]},
+    )
+    path = export_table(small, tmp_path / f"out{suffix}")
+    if suffix == ".ecsv":
+        # Astropy's reader takes blanks off even quoted text.
+        assert read_back(path)["name"].tolist() == [text.strip() for text in texts]
+    else:
+        with path.open(encoding="utf-8", newline="") as file:
+            assert [row[0] for row in csv.reader(file)] == ["name", *texts]
+
+
 def test_parquet_metadata(table: ExportTable, tmp_path: Path) -> None:
     from pyarrow import parquet
 

