@@ -1,6 +1,6 @@
 """Whole path on 500 simulated sources in one 50 ks ACIS-I observation: time per stage, peak memory.
 
-Run: python benchmarks/whole_path.py [--sources 500] [--exposure 50000]; docs/performance.md keeps its figures.
+Run: python benchmarks/whole_path.py [--sources 500]; docs/performance.md keeps its figures.
 The field has a fixed seed. Compiled code is warmed up first, as in any run after the first on a machine.
 """
 

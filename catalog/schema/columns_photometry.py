@@ -283,7 +283,7 @@ COLUMNS = (
         "at the false-alarm rate limit_alpha",
         4,
         _NONE,
-        "l_FP",
+        "FPlim",
     ),
     Col(
         "limit_alpha",

@@ -55,13 +55,15 @@ class Photometry:
     confidence: Mapped[float | None] = column("confidence")
 
 
-PHOTOMETRY_CHECKS = (
-    *posterior_checks(*POSTERIORS),
-    *positive_checks("cnts_aper", "cnts_aperbkg", "bkg_ratio", "photflux_limit"),
-    *fraction_checks("limit_alpha", "limit_power", "confidence"),
-    CheckConstraint("log10_prob_no_source <= 0", name="log10_prob_no_source_negative"),
-    CheckConstraint("flux_method IN ('events', 'model')", name="flux_method"),
-)
+def photometry_checks() -> tuple[CheckConstraint, ...]:
+    """Return new CHECKs on the shared columns, for one table."""
+    return (
+        *posterior_checks(*POSTERIORS),
+        *positive_checks("cnts_aper", "cnts_aperbkg", "bkg_ratio", "photflux_limit"),
+        *fraction_checks("limit_alpha", "limit_power", "confidence"),
+        CheckConstraint("log10_prob_no_source <= 0", name="log10_prob_no_source_negative"),
+        CheckConstraint("flux_method IN ('events', 'model')", name="flux_method"),
+    )
 
 
 class Measurement(Photometry, Base):
@@ -70,7 +72,7 @@ class Measurement(Photometry, Base):
     __tablename__ = "measurement"
     __table_args__ = (
         UniqueConstraint("extraction_id", "band_id"),
-        *(constraint.copy() for constraint in PHOTOMETRY_CHECKS),
+        *photometry_checks(),
         *fraction_checks("psf_frac_aper", "psf_frac_aperbkg", "psf_good_frac_aper", "psf_good_frac_aperbkg"),
         *positive_checks("exposure_aper", "exposure_aperbkg", "exposure_area_aper", "exposure_area_aperbkg"),
         {"comment": "One extraction in one band"},

@@ -6,7 +6,7 @@ from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlalchemy.orm import Mapped
 
 from catalog.schema.base import Base, column, key, positive_checks, reference, run_reference
-from catalog.schema.measurement import PHOTOMETRY_CHECKS, Photometry
+from catalog.schema.measurement import Photometry, photometry_checks
 
 
 class Merge(Base):
@@ -63,7 +63,7 @@ class MergedMeasurement(Photometry, Base):
     __tablename__ = "merged_measurement"
     __table_args__ = (
         UniqueConstraint("merge_id", "band_id"),
-        *(constraint.copy() for constraint in PHOTOMETRY_CHECKS),
+        *photometry_checks(),
         {"comment": "One merge in one band: joint values over the observations used"},
     )
 

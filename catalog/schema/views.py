@@ -76,7 +76,7 @@ def detections_columns() -> list[ViewColumn]:
         *_from("v", *_VARIABILITY),
         *_from("e", "radius_aper", "cnts_per_frame"),
         *_from("m", "response_ratio", "calibration"),
-        *_from("o", "date_obs"),
+        *_from("o", "date_obs", "obi_num", "cycle", "datamode"),
         *_from("es", "role"),
     ]
 

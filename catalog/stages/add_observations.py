@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,13 @@ from catalog.events.event_list import EventList
 from catalog.events.observation_files import ObservationFiles, find_observations
 from catalog.measure.observed_field import ObservedField, load_observed_field
 from catalog.schema.tables import Chip, EventSet, GoodTime, InputFile, Observation
+from catalog.stages.checksum import file_sha256
 from catalog.stages.project import Project
 from catalog.store.cone import cell
 from catalog.store.door import Writer
 from catalog.store.runs import begin_run, finish
 
 ROLES = ("photometry", "validation", "spectral")
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -186,15 +185,6 @@ def _reasons(results: Sequence[Found]) -> dict[str, int]:
         for reason, count in (result.dropped or {}).items():
             reasons[f"events dropped: {reason}"] = reasons.get(f"events dropped: {reason}", 0) + count
     return reasons
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_CHUNK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _file_row(path: Path, kind: str, run_id: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 from catalog.config import Settings
 from catalog.measure.placement import Correction
 from catalog.schema.tables import EventSet, InputFile, Observation, Source, WorkUnit
+from catalog.stages.checksum import file_sha256
 from catalog.store.door import Writer
 
 EVERYWHERE = "all"
