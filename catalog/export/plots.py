@@ -155,27 +155,11 @@ def comparison_picture(
     _set_span(axes, np.concatenate([x_shown[good], y_shown[good]]))
     low, high = axes.get_xlim()
     axes.plot([low, high], [low, high], color="0.45", lw=1, zorder=1, label="equal")
-    # A bar that reaches zero ends at the edge of a logarithmic axis; a limit has an arrow for a bar.
-    x_bars = np.where(x_limit, 0.35 * x_shown, [np.minimum(x_low, 0.999 * x_shown), x_high])
-    y_bars = np.where(y_limit, 0.35 * y_shown, [np.minimum(y_low, 0.999 * y_shown), y_high])
+    bars = (_bars(x_shown, x_low, x_high, x_limit), _bars(y_shown, y_low, y_high, y_limit))
     within = f"within {outlier:g} errors"
     for chosen, color, label in ((good & ~far, _POINT, within), (far, _OUTLIER, "outlier")):
         if chosen.any():
-            axes.errorbar(
-                x_shown[chosen],
-                y_shown[chosen],
-                xerr=x_bars[:, chosen],
-                yerr=y_bars[:, chosen],
-                xuplims=x_limit[chosen],
-                uplims=y_limit[chosen],
-                fmt="o",
-                ms=3.5,
-                lw=0.9,
-                color=color,
-                alpha=0.85,
-                label=label,
-                zorder=3,
-            )
+            _points(axes, (x_shown, y_shown), bars, (x_limit, y_limit), chosen, color, label)
     axes.grid(True, which="major", color="0.9", lw=0.6)
     figure.legend(
         loc="outside lower center",
@@ -199,6 +183,37 @@ def comparison_picture(
             avoid=shown[good],
         )
     return _save(figure, path)
+
+
+def _bars(shown: Array, lower: Array, upper: Array, limit: NDArray[np.bool_]) -> Array:
+    """Error bars, shape (2, n): those that reach zero end at the edge of the axis, a limit has an arrow."""
+    return np.where(limit, 0.35 * shown, [np.minimum(lower, 0.999 * shown), upper])
+
+
+def _points(
+    axes: Any,
+    shown: tuple[Array, Array],
+    bars: tuple[Array, Array],
+    limits: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    chosen: NDArray[np.bool_],
+    color: str,
+    label: str,
+) -> None:
+    axes.errorbar(
+        shown[0][chosen],
+        shown[1][chosen],
+        xerr=bars[0][:, chosen],
+        yerr=bars[1][:, chosen],
+        xuplims=limits[0][chosen],
+        uplims=limits[1][chosen],
+        fmt="o",
+        ms=3.5,
+        lw=0.9,
+        color=color,
+        alpha=0.85,
+        label=label,
+        zorder=3,
+    )
 
 
 def deviations(x: Array, y: Array, x_errors: tuple[Array, Array], y_errors: tuple[Array, Array]) -> Array:
