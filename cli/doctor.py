@@ -40,8 +40,11 @@ def doctor(project: ProjectOption = None) -> int:
 
 def _project(folder: Path) -> bool:
     from catalog.stages.doctor import observation_health
-    from catalog.stages.project import open_project
+    from catalog.stages.project import open_project, storage_remark
 
+    remark = storage_remark(folder)
+    if remark:
+        say(remark)
     with open_project(folder, read_only=True) as opened:
         say(f"database: {opened.store.where}")
         say(f"calibration: {opened.calibration().identity}")

@@ -35,10 +35,13 @@ def init(
     Example: srccat init mycatalog
     """
     from catalog.config import project_dir
-    from catalog.stages.project import create_project
+    from catalog.stages.project import create_project, storage_remark
 
     where = project_dir(folder or project)
     recipes = create_project(where, database, recipe or ("default",))
     say(f"project {where}")
     say(f"recipes {', '.join(item.name for item in recipes)}")
+    remark = storage_remark(where)
+    if remark:
+        say(remark)
     say("next: srccat add observations PATH..., srccat add sources FILE, srccat run")

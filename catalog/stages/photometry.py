@@ -162,7 +162,9 @@ def _load(
     ):
         found[row.extraction_id, row.band] = row
     names = [band.name for band in context.recipe.energy_bands]
-    return extractions, {row.id: [found[row.id, name] for name in names] for row in extractions}
+    # A band new in the recipe has no counts where only this stage was asked for: such a unit stays stale.
+    counted = [row for row in extractions if all((row.id, name) in found for name in names)]
+    return counted, {row.id: [found[row.id, name] for name in names] for row in counted}
 
 
 def _on_chip(

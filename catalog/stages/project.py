@@ -20,7 +20,7 @@ from catalog.recipes.recipe import Recipe
 from catalog.recipes.shipped import DEFAULT
 from catalog.stages.recipe_store import add_recipe, choose_shipped
 from catalog.store.door import Store
-from catalog.store.engine import database_url, is_writable, open_engine
+from catalog.store.engine import database_url, is_writable, on_network, open_engine
 from catalog.store.integrity import integrity
 from catalog.store.migrate import upgrade
 from catalog.store.runs import begin_run, finish
@@ -105,6 +105,17 @@ def create_project(folder: Path, url: str | None = None, recipes: Sequence[str] 
         finish(writer, run_id, "done", {})
     write_settings(folder, url or "sqlite:///srccat.db")
     return chosen
+
+
+def storage_remark(folder: Path) -> str | None:
+    """Return what to know about where a project's database lies; None when there is nothing."""
+    url = database_url(load_settings(folder).database.url, folder)
+    if url.get_backend_name() == "sqlite" and on_network(Path(str(url.database)).parent):
+        return (
+            "the database lies on a network file system: with a rollback journal, readers wait for "
+            "writers; a local disk or PostgreSQL is faster and safer"
+        )
+    return None
 
 
 def _make_folder(folder: Path) -> None:

@@ -101,8 +101,13 @@ OpenCopy = Callable[..., Any]
 
 
 def append_settings(folder: Path, settings: str) -> None:
+    """Add a section to a project's settings; the file has the usual ones already."""
     path = folder / "srccat.toml"
-    path.write_text(path.read_text() + "\n" + settings)
+    text, (head, _, values) = path.read_text(), settings.partition("\n")
+    if head and head in text.splitlines():
+        path.write_text(text.replace(f"\n{head}\n", f"\n{head}\n{values}\n"))
+    else:
+        path.write_text(f"{text}\n{settings}")
 
 
 @pytest.fixture
