@@ -68,25 +68,43 @@ class DatabaseSettings(_Section):
 
 
 class CalibrationSettings(_Section):
-    """``[calibration]``: which calibration, and the user's files in place of its parts."""
+    """``[calibration]``: which calibration, and the user's files in place of its parts.
+
+    `psf_blur` is the blur of event positions (sigma in arcsec) in place of that of the kind of data.
+    """
 
     provider: Literal["builtin", "files", "caldb"] = "builtin"
     area_table: SettingsPath | None = None
     rmf: SettingsPath | None = None
     caldb: SettingsPath | None = None
+    psf_blur: Annotated[float, Field(ge=0, le=5)] | None = None
 
 
 class SpectrumSettings(_Section):
-    """``[spectrum]``: the reference spectrum, an absorbed power law; `nh` in 1e22 cm-2."""
+    """``[spectrum]``: the reference spectrum, an absorbed power law; `nh` in 1e22 cm-2.
+
+    `nh_table` gives the nH of model fluxes source by source: a table with the columns ra, dec (degrees) and
+    nh; a source that is not in it has `nh`.
+    """
 
     nh: Annotated[float, Field(ge=0)] = 0.0
+    nh_table: SettingsPath | None = None
     photon_index: float = 1.7
+
+
+class SourceFiles(_Section):
+    """``[observation."4600".source."NAME"]``: files of one source in one ObsID, by its name or its label."""
+
+    arf: SettingsPath | None = None
+    rmf: SettingsPath | None = None
+    psf: SettingsPath | None = None
 
 
 class ObservationSettings(_Section):
     """``[observation."4600"]``: files and corrections of one ObsID, in place of what is found.
 
     `exclude_times` are [start, stop] in seconds of mission time; `shift` is (dx, dy) in arcsec.
+    `source` holds files of single sources by name.
     """
 
     aspect: Annotated[tuple[SettingsPath, ...], BeforeValidator(_one_or_more)] | None = None
@@ -98,6 +116,9 @@ class ObservationSettings(_Section):
     gti: SettingsPath | None = None
     exclude_times: Annotated[tuple[Interval, ...], BeforeValidator(_to_tuple)] = ()
     shift: Interval | None = None
+    arf: SettingsPath | None = None
+    rmf: SettingsPath | None = None
+    source: dict[str, SourceFiles] = Field(default_factory=dict)
 
     @field_validator("exclude_times")
     @classmethod
@@ -279,10 +300,12 @@ url = "{url}"
 # area_table = "area.ecsv"      # effective area of your own
 # rmf = "response.rmf"          # redistribution of your own
 # caldb = "/path/to/caldb"
+# psf_blur = 0.2                # arcsec; by kind of data when left out
 
 [spectrum]
 # Reference spectrum of band-averaged areas: absorbed power law.
 # nh = 0.0                      # 1e22 cm-2
+# nh_table = "nh.csv"           # ra, dec, nh of sources, for model fluxes
 # photon_index = 1.7
 
 [run]
@@ -308,6 +331,12 @@ url = "{url}"
 # gti = "acisf04600_gti.fits"
 # exclude_times = [[205800000.0, 205801000.0]]  # s of mission time
 # shift = [0.12, -0.30]         # arcsec, dx and dy
+# arf = "aimpoint.arf"          # moved off axis by vignetting
+# rmf = "aimpoint.rmf"
+# [observation."4600".source."CXOU J181830.10-142301.2"]
+# arf = "src1.arf"              # of this source, as it is
+# rmf = "src1.rmf"
+# psf = "src1_psf.fits"         # image with sky coordinates
 """
 
 

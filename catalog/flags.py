@@ -35,6 +35,10 @@ class Flag(IntFlag):
     LOW_PSF_FRACTION = 1 << 18
     MIXED_CHIPS = 1 << 19
     EXCLUDED_FROM_MERGE = 1 << 20
+    BACKGROUND_VARIABLE = 1 << 21
+    TIMING_DOUBTFUL = 1 << 22
+    VARIABLE = 1 << 23
+    JOINT = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,21 @@ _SENTENCES: dict[Flag, str] = {
     Flag.LOW_PSF_FRACTION: "The source aperture holds less than 40 % of the PSF.",
     Flag.MIXED_CHIPS: "The background region reaches onto a chip of the other kind and was cut there.",
     Flag.EXCLUDED_FROM_MERGE: "At least one observation of the source was left out of the merge.",
+    Flag.BACKGROUND_VARIABLE: (
+        "The background region itself varies (index of 6 or more): trust the tests that end in `_net`."
+    ),
+    Flag.TIMING_DOUBTFUL: (
+        "More than 5 % of the events arrived while the aperture should have seen almost nothing; they were "
+        "left out of the variability tests, and aspect or bad pixels may be wrong."
+    ),
+    Flag.VARIABLE: (
+        "The source varies within or between the merged observations (index of 6 or more): a merged flux is "
+        "a mean over different states."
+    ),
+    Flag.JOINT: (
+        "Measured together with the neighbours whose photons fall into its aperture or background; limits "
+        "and significances count these photons as background."
+    ),
 }
 
 FLAGS: tuple[FlagDefinition, ...] = tuple(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import JsonOption, ProjectOption
+from cli.options import POSITIONS, JsonOption, ProjectOption, refuse_options
 from cli.output import plural, print_json, say
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(help="Add observations or sources.", no_args_is_help=True)
     group.command("observations")(observations)
-    group.command("sources", context_settings={"ignore_unknown_options": True})(sources)
+    group.command("sources", context_settings=POSITIONS)(sources)
     app.add_typer(group, name="add")
 
 
 def observations(
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH...", help="Event files, archive or repro folders, globs."),
+        typer.Argument(metavar="PATH", help="Event files, archive or repro folders, globs."),
     ],
     role: Annotated[
         str, typer.Option("--role", help="What the event lists are for: photometry, validation or spectral.")
@@ -126,6 +126,7 @@ def sources(
     from catalog.stages.add_sources import add_sources
     from catalog.stages.project import open_project
 
+    refuse_options(file)
     # An unquoted position arrives as several words.
     listed = file[0] if len(file) == 1 or Path(file[0]).exists() else " ".join(file)
     with open_project(project_dir(project)) as opened:

@@ -16,11 +16,11 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder for the example.")] = Path(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the example.")] = Path(
         "srccat-demo"
     ),
 ) -> None:
-    """Simulate a small field and build its catalog: the whole path in one command.
+    """Simulate a small field and build its catalog in one command.
 
     Example: srccat demo
     """

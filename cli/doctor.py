@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(project: ProjectOption = None) -> int:
-    """Show versions, calibration, what is missing, and background flares.
+    """Show versions, calibration, missing files, background flares.
 
     Example: srccat doctor
     """
@@ -32,10 +32,30 @@ def doctor(project: ProjectOption = None) -> int:
         from catalog.calibration.factory import open_calibration
 
         say(f"calibration: {open_calibration().identity}")
+        _caldb(None)
         say(f"no project in {folder}: `srccat init` makes one")
         return 1 if found.problems else 0
     healthy = _project(folder)
     return 0 if healthy and not found.problems else 1
+
+
+def _caldb(folder: Path | None) -> None:
+    """Data sets of the CALDB of the settings or of $CALDB, where one is named."""
+    import os
+
+    from catalog.calibration.caldb import listing
+    from catalog.calibration.caldb_index import read_caldb_index
+    from catalog.errors import UserError
+
+    chosen = folder or os.environ.get("CALDB")
+    if not chosen:
+        return
+    try:
+        rows = listing(read_caldb_index(chosen))
+    except UserError as error:
+        say(f"CALDB: {error}")
+        return
+    print_table((f"CALDB {chosen}", "newest file", "version", "srccat"), rows)
 
 
 def _project(folder: Path) -> bool:
@@ -48,12 +68,13 @@ def _project(folder: Path) -> bool:
     with open_project(folder, read_only=True) as opened:
         say(f"database: {opened.store.where}")
         say(f"calibration: {opened.calibration().identity}")
+        _caldb(opened.settings.calibration.caldb)
         health = observation_health(opened)
     for item in health:
         if item.problem is not None or item.flares is None:
             say(f"ObsID {item.obs_id}: {item.problem}")
             continue
-        source = {"asol": "aspect solution", "events": "rebuilt from the events", "nominal": "nominal dither"}
+        source = {"asol": "aspect solution", "events": "rebuilt from the events"}
         say(f"ObsID {item.obs_id}: aspect {source.get(item.aspect or '', item.aspect)}")
         if item.extrapolated:
             say("  effective area extrapolated beyond the calibration's dates")

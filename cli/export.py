@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.options import ProjectOption, RecipeOption
-from cli.output import say
+from cli.output import plural, say
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +32,7 @@ def export(
     ] = None,
     project: ProjectOption = None,
 ) -> None:
-    """Write the catalog, or its single detections, in the format of the file's suffix.
+    """Write the catalog or its single detections to a file.
 
     Example: srccat export catalog.fits --where "src_significance_b > 3"
     """
@@ -51,6 +51,7 @@ def export(
             connection, "catalog" if table == "catalog" else "detections", recipe, where, chosen
         )
     export_table(rows, out)
-    say(f"{len(rows)} rows, {len(rows.definitions)} columns of {table} (recipe {rows.recipe}) in {out}")
+    size = f"{plural(len(rows), 'row')}, {plural(len(rows.definitions), 'column')}"
+    say(f"{size} of {table} (recipe {rows.recipe}) in {out}")
     if "remark" in rows.metadata:
         say(rows.metadata["remark"])

@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def init(
-    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Folder of the project.")] = None,
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Folder of the project.")] = None,
     database: Annotated[
         str | None,
         typer.Option(

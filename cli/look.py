@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import POSITIONS, ProjectOption, RecipeOption
+from cli.options import POSITIONS, ProjectOption, RecipeOption, refuse_options
 from cli.output import plural, print_table, say
 
 if TYPE_CHECKING:
     from catalog.export.query import QueryResult
 
-Format = Annotated[str, typer.Option("--format", help="table, csv, json or fits (with --out).")]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="table, csv, json or fits; else that of the suffix of --out, else table.",
+    ),
+]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="File instead of the screen.")]
 
 
@@ -28,7 +35,7 @@ def query_command(
     statement: Annotated[
         str, typer.Argument(metavar="SQL", help="A SELECT; the views are catalog and detections.")
     ],
-    format: Format = "table",
+    format: Format = None,
     out: Out = None,
     project: ProjectOption = None,
 ) -> None:
@@ -40,10 +47,10 @@ def query_command(
     from catalog.export.query import query
     from catalog.stages.project import open_project
 
-    _check_format(format, out)
+    chosen = _choose_format(format, out)
     with open_project(project_dir(project), read_only=True) as opened, opened.store.read() as connection:
         result = query(connection, statement)
-    _show(result, format, out)
+    _show(result, chosen, out)
 
 
 def cone_command(
@@ -54,7 +61,7 @@ def cone_command(
         ),
     ],
     recipe: RecipeOption = None,
-    format: Format = "table",
+    format: Format = None,
     out: Out = None,
     project: ProjectOption = None,
 ) -> None:
@@ -68,36 +75,40 @@ def cone_command(
     from catalog.export.query import cone
     from catalog.stages.project import open_project
 
-    _check_format(format, out)
+    chosen = _choose_format(format, out)
+    refuse_options(words)
     if len(words) < 2:
         raise SettingsError("a cone needs a position and a radius", " ".join(words), "give RA DEC RADIUS")
     ra, dec = parse_position(" ".join(words[:-1]))
     radius = parse_radius(words[-1])
     with open_project(project_dir(project), read_only=True) as opened, opened.store.read() as connection:
         result = cone(connection, ra, dec, radius, recipe)
-    _show(result, format, out)
+    _show(result, chosen, out)
 
 
-def _check_format(format: str, out: Path | None) -> None:
+def _choose_format(format: str | None, out: Path | None) -> str:
     from catalog.errors import SettingsError
 
-    if format not in ("table", "csv", "json", "fits"):
+    chosen = format or (out.suffix.lower().removeprefix(".") if out is not None else "table")
+    if chosen not in ("table", "csv", "json", "fits"):
         raise SettingsError(
-            "unknown format", format, "choose table, csv, json or fits", code="UNKNOWN_FORMAT"
+            "unknown format", chosen or out, "choose table, csv, json or fits", code="UNKNOWN_FORMAT"
         )
-    if format == "fits" and out is None:
+    if chosen == "fits" and out is None:
         raise SettingsError("FITS needs a file", "--format fits", "add --out FILE", code="UNKNOWN_FORMAT")
+    if chosen == "table" and out is not None:
+        raise SettingsError(
+            "a table is for the screen", "--format table", "choose csv, json or fits", code="UNKNOWN_FORMAT"
+        )
+    return chosen
 
 
 def _show(result: QueryResult, format: str, out: Path | None) -> None:
-    if format == "fits" and out is not None:
-        result.write_fits(out)
+    if out is not None:
+        result.write(out, format)
+        say(f"{plural(len(result.rows), 'row')} in {out}")
     elif format in ("csv", "json"):
-        text = result.as_csv() if format == "csv" else result.as_json() + "\n"
-        if out is None:
-            typer.echo(text, nl=False)
-        else:
-            out.write_text(text, encoding="utf-8")
+        typer.echo(result.as_csv() if format == "csv" else result.as_json() + "\n", nl=False)
     else:
         print_table(result.columns, result.rows)
         say(plural(len(result.rows), "row"))

@@ -9,12 +9,28 @@ import typer
 
 from catalog import __version__
 from catalog.errors import UserError
-from cli import add, database, demo, doctor, export, flags, init, look, recipe, run, sources
+from cli import (
+    add,
+    database,
+    demo,
+    doctor,
+    expmap,
+    export,
+    flags,
+    init,
+    lightcurves,
+    look,
+    recipe,
+    run,
+    sources,
+)
 from cli.output import say, warn
 
 # Typer carries its own copy of click or uses the installed one, by its version: the base class of all usage
 # errors is reached through one that it always offers.
 UsageProblem = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2])
+
+_INTERRUPTED = 130
 
 app = typer.Typer(
     name="srccat",
@@ -30,6 +46,8 @@ add.register(app)
 sources.register(app)
 run.register(app)
 export.register(app)
+lightcurves.register(app)
+expmap.register(app)
 look.register(app)
 flags.register(app)
 recipe.register(app)
@@ -72,9 +90,17 @@ def main(arguments: list[str] | None = None) -> int:
         text = error.format_message()
         warn(text if helping else f"error[USAGE]: {' '.join(text.split())}; see `{_usage(words)} --help`")
         return 2
+    except OSError as error:
+        if debug:
+            raise
+        reason = error.strerror or type(error).__name__
+        warn(f"error[SYSTEM]: {reason.lower()}: {error.filename}; check the path, its rights and space")
+        return 2
     except (typer.Abort, KeyboardInterrupt):
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
+        # Some versions of Typer return this code, others let the interruption through.
         warn("interrupted: what was finished is stored; the same command goes on from there")
-        return 130
     return code if isinstance(code, int) else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -26,3 +27,10 @@ RecipesOption = Annotated[
 ]
 POSITIONS = {"ignore_unknown_options": True}
 """Context settings of commands whose arguments may begin with a minus sign, such as a declination."""
+
+
+def refuse_options(words: Iterable[str]) -> None:
+    """Refuse what `POSITIONS` lets through as an argument, but was meant as an option."""
+    for word in words:
+        if word.startswith("--"):
+            raise typer.BadParameter(f"No such option: {word}")

@@ -29,14 +29,17 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows under aligned heads, as wide as they need; None is a dash."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     listed = [[_cell(value) for value in row] for row in rows]
     for i, name in enumerate(columns):
         numeric = all(_is_number(row[i]) for row in listed) and bool(listed)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=True)
+        # Text, so that brackets are no markup.
+        head = Text(name)
+        table.add_column(head, justify="right" if numeric else "left", overflow="fold", no_wrap=True)
     for row in listed:
-        table.add_row(*row)
+        table.add_row(*(Text(cell) for cell in row))
     # A pipe or file gets whole lines: wrapping to 80 columns would break them for the reader.
     width = None if sys.stdout.isatty() else max(80, _width(columns, listed))
     Console(width=width, highlight=False).print(table)
@@ -47,8 +50,7 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.6g}" if abs(value) < 1e-3 or abs(value) >= 1e6 else f"{value:.7g}"
-    # Brackets are text here, not markup.
-    return str(value).replace("[", r"\[")
+    return str(value)
 
 
 def _is_number(text: str) -> bool:

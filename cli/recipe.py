@@ -121,7 +121,7 @@ def add(
     ],
     project: ProjectOption = None,
 ) -> None:
-    """Store a recipe in the project, or one that is shipped by its name; the next run uses it.
+    """Store a recipe, of a file or shipped; the next run computes it.
 
     Example: srccat recipe add srcflux
     """

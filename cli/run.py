@@ -22,7 +22,10 @@ def register(app: typer.Typer) -> None:
 def run_command(
     stages: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[STAGE...]", help="apertures, extract, photometry, merge; all unless given."),
+        typer.Argument(
+            metavar="STAGE",
+            help="apertures, extract, photometry, variability, merge, merged_variability; all unless given.",
+        ),
     ] = None,
     recipe: RecipesOption = None,
     workers: Annotated[
@@ -33,7 +36,7 @@ def run_command(
     as_json: JsonOption = False,
     project: ProjectOption = None,
 ) -> int:
-    """Bring the catalog up to date: compute what changed, and only that.
+    """Bring the catalog up to date: compute what changed, no more.
 
     Example: srccat run --recipe default
     """
@@ -62,7 +65,7 @@ def _plain(report: RunReport) -> dict[str, object]:
 
 
 def _describe(report: RunReport, dry_run: bool) -> None:
-    if not report.counts:
+    if not any(count.total for count in report.counts):
         say("nothing to do: add observations and sources first")
         return
     _print_counts([count for count in report.counts if count.stale])
@@ -85,7 +88,7 @@ def _print_counts(counts: list[StageCount]) -> None:
 
 
 def status_command(as_json: JsonOption = False, project: ProjectOption = None) -> None:
-    """Show what the catalog holds, what is stale, and what failed and why.
+    """Show what the catalog holds, what is stale, and what failed.
 
     Example: srccat status
     """

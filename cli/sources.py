@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import POSITIONS, JsonOption, ProjectOption
+from cli.options import POSITIONS, JsonOption, ProjectOption, refuse_options
 from cli.output import plural, print_json, print_table, say
 
 Why = Annotated[str | None, typer.Option("--why", metavar="TEXT", help="Reason, kept in the history.")]
@@ -60,6 +60,7 @@ def move(
     from catalog.stages.manage_sources import move_source
     from catalog.stages.project import open_project
 
+    refuse_options(position)
     ra, dec = parse_position(" ".join(position))
     with open_project(project_dir(project)) as opened:
         row = move_source(opened, source, ra, dec, why)
@@ -67,7 +68,7 @@ def move(
 
 
 def remove(source: Chosen, why: Why = None, project: ProjectOption = None) -> None:
-    """Remove a source with all that was measured of it; its history stays.
+    """Remove a source and all its measurements; its history stays.
 
     Example: srccat sources remove 12 --why "hot pixel"
     """
@@ -100,7 +101,7 @@ def rename(
 
 
 def history_command(
-    source: Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="Number, name or label.")] = None,
+    source: Annotated[str | None, typer.Argument(metavar="SOURCE", help="Number, name or label.")] = None,
     as_json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:

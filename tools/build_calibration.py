@@ -32,6 +32,7 @@ ELEMENTS = ("C", "O", "F")
 # Fraction of the dither on good pixels that the cycle 18 to 21 responses of ACIS-I hold in SPECRESP.
 FRACEXPO_I = 0.96201574945489
 THETA_I, THETA_S = 0.37, 0.20
+HRC_THETA = 5.9
 JOIN = (1.0, 1.4)
 FIT = (0.40, 2.6)
 BLEND = (1.2, 2.0)
@@ -182,6 +183,38 @@ def build_vignetting(path: Path) -> tuple[Array, Array, Array]:
     return theta, np.asarray(row["ENERG_LO"], dtype=float), curve
 
 
+# -------------------------------------------------------------------------------------------------------- HRC
+def build_hrc(sources: Path) -> dict[str, Any]:
+    """Areas of HRC-I in 1999 and 2021 and of HRC-S on axis, on one energy grid, cm2."""
+    energy = np.round(np.arange(0.08, 9.971, 0.01), 3)
+    theta, at, vignet = build_vignetting(sources / "chandra_vignet.fits.gz")
+    response = fits.getdata(sources / "hrcf24564_000N030_r0001_arf3.fits.gz", 1)
+    middle = 0.5 * (response["ENERG_LO"].astype(float) + response["ENERG_HI"])
+    # Means over 20 eV: the response has 0.6 eV bins.
+    total = np.append(0.0, np.cumsum(response["SPECRESP"].astype(float)))
+    low, high = (np.searchsorted(middle, energy + half) for half in (-0.01, 0.01))
+    off_axis = (total[high] - total[low]) / np.maximum(high - low, 1)
+    relative = np.interp(energy, at, [np.interp(HRC_THETA, theta, column) for column in vignet.T])
+    late = off_axis / relative
+    qe = fits.getdata(sources / "hrciD1999-07-22qeN0008.fits", 1)
+    quantum = np.interp(energy, qe["ENERGY"].astype(float), qe["QE"].astype(float))
+    # Mirror area that HRC-I would need with its QE of 1999, against that of ACIS: the decline since.
+    mirror = late / np.maximum(quantum, 1e-6)
+    acis = read_arf(sources / "acisi_aimpt_cy0.arf") / np.maximum(
+        read_qe(sources / "acisD1997-04-17qeN0006.fits.gz")[3], 1e-6
+    )
+    pick = (energy > 1.0) & (energy < 3.0)
+    decline = float(np.median(mirror[pick] / np.interp(energy[pick], ENERGY, acis)))
+    print(f"HRC-I 2021 over 1999: {decline:.3f}")
+    with fits.open(sources / "hrcsD1999-07-22qeN0010.fits.gz") as hdus:
+        rows = hdus[2].data
+        plate = np.mean([np.interp(energy, row["ENERGY"], row["QE"]) for row in rows], axis=0)
+    return {
+        "energy": energy, "dates": np.array([1999.55, 2021.69]),
+        "hrc_i": np.array([late / decline, late]), "hrc_s": mirror / decline * plate,
+    }  # fmt: skip
+
+
 # --------------------------------------------------------------------------------------------------- matrices
 def build_matrices(sources: Path) -> dict[str, Any]:
     """Redistributions of both kinds of chips, each row in 16 bits of its own maximum."""
@@ -327,6 +360,7 @@ def main() -> None:
         warnings.simplefilter("ignore", UserWarning)
         if options.sources:
             np.savez_compressed(options.out / "area.npz", **build_area(options.sources))
+            np.savez_compressed(options.out / "hrc.npz", **build_hrc(options.sources))
             np.savez_compressed(options.out / "redistribution.npz", **build_matrices(options.sources))
         if options.psf:
             np.savez_compressed(options.out / "psf.npz", **build_psf(options.psf))

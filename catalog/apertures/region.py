@@ -10,7 +10,8 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from catalog.apertures.shape import Polygon, Shape, shape_from_dict
+from catalog.apertures.circle_area import area_outside
+from catalog.apertures.shape import Annulus, Circle, Polygon, Shape, shape_from_dict
 
 Array = NDArray[np.float64]
 
@@ -47,9 +48,20 @@ class Region:
 
     @property
     def area(self) -> float:
-        """Area in square pixels: by formula for an uncut shape, else of polygons good to 1e-5."""
-        if not self.exclude and self.field is None:
+        """Area in square pixels: exact for circles and rings less circles, else of polygons good to 1e-5."""
+        if self.is_pure:
             return self.shape.area
+        holes = [(hole.x, hole.y, hole.radius) for hole in self.exclude if isinstance(hole, Circle)]
+        if (
+            self.field is None
+            and len(holes) == len(self.exclude)
+            and isinstance(self.shape, Circle | Annulus)
+        ):
+            shape = self.shape
+            if isinstance(shape, Circle):
+                return area_outside((shape.x, shape.y, shape.radius), np.array(holes))
+            holes.append((shape.x, shape.y, shape.inner))
+            return area_outside((shape.x, shape.y, shape.outer), np.array(holes))
         return float(self.geometry().area)
 
     @property

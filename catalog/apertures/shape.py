@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import hypot, pi
 from typing import Any, ClassVar
 
@@ -11,6 +11,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from catalog.apertures.turned import Box, Ellipse, Sector
 from catalog.errors import SettingsError
 
 Array = NDArray[np.float64]
@@ -127,7 +128,8 @@ class Polygon:
         return {"shape": self.kind, "vertices": [list(vertex) for vertex in self.vertices]}
 
 
-Shape = Circle | Annulus | Polygon
+Shape = Circle | Annulus | Polygon | Ellipse | Box | Sector
+_TURNED: tuple[type[Ellipse] | type[Box] | type[Sector], ...] = (Ellipse, Box, Sector)
 
 
 def _equal_area_factor() -> float:
@@ -151,4 +153,7 @@ def shape_from_dict(content: dict[str, Any]) -> Shape:
         return Annulus(content["x"], content["y"], content["inner"], content["outer"])
     if kind == "polygon":
         return Polygon(tuple((float(x), float(y)) for x, y in content["vertices"]))
+    for turned in _TURNED:
+        if kind == turned.kind and set(content) == {"shape", *(item.name for item in fields(turned))}:
+            return turned(**{name: float(value) for name, value in content.items() if name != "shape"})
     raise SettingsError("not a known shape", kind)

@@ -7,7 +7,7 @@ spread functions. The built-in pieces and the user's files are alike, so any of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -55,6 +55,16 @@ class Calibration(Protocol):
         """Point spread functions."""
         ...
 
+    @property
+    def area_model(self) -> AreaModel:
+        """The piece that effective areas come from."""
+        ...
+
+    @property
+    def chip_ids(self) -> tuple[int, ...]:
+        """Chips with a redistribution."""
+        ...
+
     def area(
         self, chip_id: int, decimal_year: float, theta: ArrayLike, phi: ArrayLike, energy: ArrayLike
     ) -> NDArray[np.float64]:
@@ -77,6 +87,10 @@ class Calibration(Protocol):
 
     def redistribution(self, chip_id: int) -> Redistribution:
         """Redistribution of the chip."""
+        ...
+
+    def with_psf(self, psf: PsfLibrary) -> Calibration:
+        """The same with other point spread functions, such as those with the blur of an event list."""
         ...
 
 
@@ -105,6 +119,11 @@ class ComposedCalibration:
         return "; ".join([self.area_model.identity, *matrices, self.psf.identity])
 
     @property
+    def chip_ids(self) -> tuple[int, ...]:
+        """Chips with a redistribution, ascending."""
+        return tuple(sorted(self.redistributions))
+
+    @property
     def energy_grid(self) -> NDArray[np.float64]:
         """True energies in keV, shape (n_energy,)."""
         return next(iter(self.redistributions.values())).energy
@@ -124,6 +143,10 @@ class ComposedCalibration:
     def area_extrapolated(self, decimal_year: float) -> bool:
         """Whether the area is extrapolated in time at this date."""
         return self.area_model.extrapolated(decimal_year)
+
+    def with_psf(self, psf: PsfLibrary) -> ComposedCalibration:
+        """The same with other point spread functions."""
+        return replace(self, psf=psf)
 
     def redistribution(self, chip_id: int) -> Redistribution:
         """Redistribution of the chip.

@@ -1,8 +1,9 @@
-"""Reading an OGIP redistribution matrix file (George et al. 1992, OGIP memo CAL/GEN/92-002)."""
+"""Reading and writing an OGIP redistribution matrix file (George et al. 1992, OGIP memo CAL/GEN/92-002)."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +99,84 @@ def _fill_row(out: NDArray[np.float32], row: Any, first: int, path: Path) -> Non
             )
         out[begin : begin + int(length)] += chunk
         used += int(length)
+
+
+def write_rmf(
+    path: str | Path,
+    response: Redistribution,
+    *,
+    keywords: Mapping[str, Any] | None = None,
+    threshold: float = 1e-6,
+    overwrite: bool = False,
+) -> Path:
+    """Write a redistribution as an OGIP RMF and return its path.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    response
+        The redistribution.
+    keywords
+        Further header keywords of both extensions.
+    threshold
+        Values below it are left out, and the rest of the row scaled to its sum.
+    overwrite
+        Whether to replace a file.
+    """
+    groups = [_row_groups(row.astype(float), threshold) for row in response.matrix]
+    starts = np.empty(len(groups), dtype=object)
+    lengths = np.empty(len(groups), dtype=object)
+    values = np.empty(len(groups), dtype=object)
+    for number, (begin, length, value) in enumerate(groups):
+        starts[number] = (begin + response.first_channel).astype(np.int16)
+        lengths[number] = length.astype(np.int16)
+        values[number] = value.astype(np.float32)
+    matrix = fits.BinTableHDU.from_columns(
+        [
+            fits.Column("ENERG_LO", "E", unit="keV", array=response.energy_lo),
+            fits.Column("ENERG_HI", "E", unit="keV", array=response.energy_hi),
+            fits.Column("N_GRP", "I", array=[len(begin) for begin, _, _ in groups]),
+            fits.Column("F_CHAN", "PI()", array=starts),
+            fits.Column("N_CHAN", "PI()", array=lengths),
+            fits.Column("MATRIX", "PE()", array=values),
+        ],
+        name="MATRIX",
+    )
+    channels = response.first_channel + np.arange(response.channel_lo.size)
+    bounds = fits.BinTableHDU.from_columns(
+        [
+            fits.Column("CHANNEL", "I", array=channels.astype(np.int16)),
+            fits.Column("E_MIN", "E", unit="keV", array=response.channel_lo),
+            fits.Column("E_MAX", "E", unit="keV", array=response.channel_hi),
+        ],
+        name="EBOUNDS",
+    )
+    common = {"TELESCOP": "CHANDRA", "INSTRUME": "ACIS", "FILTER": "NONE", "CHANTYPE": "PI",
+              "HDUCLASS": "OGIP", "HDUCLAS1": "RESPONSE", "RMFVERSN": "1992a",
+              "DETCHANS": channels.size, "CREATOR": "srccat",
+              **(keywords or {})}  # fmt: skip
+    matrix.header.update(
+        {**common, "HDUCLAS2": "RSP_MATRIX", "HDUCLAS3": "REDIST", "HDUVERS": "1.3.0", "LO_THRES": threshold}
+    )
+    matrix.header["TLMIN4"], matrix.header["TLMAX4"] = int(channels[0]), int(channels[-1])
+    matrix.header["NUMGRP"] = sum(len(begin) for begin, _, _ in groups)
+    matrix.header["NUMELT"] = sum(value.size for _, _, value in groups)
+    bounds.header.update({**common, "HDUCLAS2": "EBOUNDS", "HDUVERS": "1.2.0"})
+    bounds.header["TLMIN1"], bounds.header["TLMAX1"] = int(channels[0]), int(channels[-1])
+    target = Path(path)
+    fits.HDUList([fits.PrimaryHDU(), matrix, bounds]).writeto(target, overwrite=overwrite)
+    return target
+
+
+def _row_groups(
+    row: NDArray[np.float64], threshold: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """First channels (from 0) and lengths of the runs above the threshold, and their values."""
+    above = np.concatenate([[False], row > threshold, [False]])
+    edges = np.flatnonzero(np.diff(above.astype(np.int8)))
+    begin, end = edges[::2], edges[1::2]
+    value = row[row > threshold]
+    if value.size:
+        value = value * (row.sum() / value.sum())
+    return begin, end - begin, value

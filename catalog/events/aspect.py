@@ -17,15 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from catalog.events.good_times import GoodTimes
-from catalog.events.header import ObservationHeader
-from catalog.events.sky_frame import Pair, SkyFrame
+from catalog.events.sky_frame import Pair
 
-Source = Literal["asol", "events", "nominal"]
+Source = Literal["asol", "events"]
 
-#: Default dither of ACIS until and from October 2022: amplitude in arcsec, periods in y and z in s
-#: (Chandra X-ray Center, "Dither", cxc.harvard.edu/ciao/why/dither.html). Observers may ask for others.
-DITHERS = ((8.0, (1000.0, 707.1)), (16.0, (2000.0, 1414.2)))
-_SLOW_DITHER_SINCE = 2022.75
 _MOST_SAMPLES = 20000
 
 
@@ -42,7 +37,7 @@ class Aspect:
     roll_offset
         Mean roll angle minus ROLL_PNT, degrees.
     source
-        "asol" (aspect solution), "events" (rebuilt from them) or "nominal" (the default dither assumed).
+        "asol" (aspect solution) or "events" (rebuilt from them).
     """
 
     time: NDArray[np.float64]
@@ -127,15 +122,6 @@ def sample_times(good_times: GoodTimes) -> NDArray[np.float64]:
     index = np.searchsorted(ends, elapsed, side="right").clip(max=len(good_times) - 1)
     times: NDArray[np.float64] = good_times.stop[index] - (ends[index] - elapsed)
     return times
-
-
-def nominal_aspect(header: ObservationHeader, frame: SkyFrame, good_times: GoodTimes) -> Aspect:
-    """Default dither about the mean pointing, of unknown phase: for lists with too few events."""
-    times = sample_times(good_times)
-    amplitude, periods = DITHERS[int(header.decimal_year >= _SLOW_DITHER_SINCE)]
-    u, v = (amplitude / frame.pixel_scale_arcsec * np.sin(2 * np.pi * times / period) for period in periods)
-    cosine, sine = np.cos(np.radians(header.roll_pnt)), np.sin(np.radians(header.roll_pnt))
-    return Aspect(times, cosine * u + sine * v, cosine * v - sine * u, 0.0, "nominal")
 
 
 def coverage(time: NDArray[np.float64], good_times: GoodTimes, step: float) -> float:

@@ -11,19 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from catalog.events.aspect import (
-    DITHERS,
-    Aspect,
-    coverage,
-    nominal_aspect,
-    sample_times,
-)
+from catalog.errors import InputFileError
+from catalog.events.aspect import Aspect, coverage, sample_times
 from catalog.events.chip_geometry import focal_plane
 from catalog.events.event_list import EventList
 from catalog.events.good_times import GoodTimes
 from catalog.events.pointing import DET_AXIS
 from catalog.events.sky_frame import Pair
 
+#: Periods of the default dither of ACIS in y and z, s, until and from October 2022 (Chandra X-ray Center,
+#: "Dither", cxc.harvard.edu/ciao/why/dither.html). Observers may ask for others.
+DITHER_PERIODS = ((1000.0, 707.1), (2000.0, 1414.2))
 #: Dither moves the axis by 0.06 pixel from a straight line in 20 s.
 _BIN_S = 20.0
 _DRIFT_BIN_S = 500.0
@@ -35,15 +33,18 @@ _LARGEST_RESIDUAL = 1.5
 def aspect_from_events(events: EventList) -> Aspect:
     """Rebuild the aspect of an event list.
 
-    Returns
-    -------
-    Aspect
-        `source` is "events"; "nominal" when there are too few events with detector or chip coordinates.
+    Raises
+    ------
+    InputFileError
+        NO_ASPECT: there are too few events, they carry no detector or chip coordinates, or their sky
+        coordinates do not follow one dithering pointing.
     """
     good_times = events.all_good_times()
     turned = _turned_detector(events)
-    if turned is None or len(events) < _FEWEST_TO_FIT:
-        return nominal_aspect(events.header, events.sky_frame, good_times)
+    if turned is None:
+        raise _impossible(events, "the list has neither detector nor chip coordinates")
+    if len(events) < _FEWEST_TO_FIT:
+        raise _impossible(events, f"{len(events)} events are fewer than {_FEWEST_TO_FIT}")
     order = np.argsort(events.time, kind="stable")
     time, u, v = events.time[order], turned[0][order], turned[1][order]
     pointing = events.pointing
@@ -55,12 +56,28 @@ def aspect_from_events(events: EventList) -> Aspect:
     binned = _medians(time, x, y)
     roll_offset = -float(np.degrees(rotation))
     if coverage(binned[0], good_times, 1.5 * _BIN_S) > 0.95:
-        return Aspect(*_extend(*binned, good_times), roll_offset, "events")
-    fitted = _fit_dither(time, x, y)
-    if fitted is None:
-        return nominal_aspect(events.header, events.sky_frame, good_times)
-    times = sample_times(good_times)
-    return Aspect(times, *_dither(times, *fitted), roll_offset, "events")
+        aspect = Aspect(*_extend(*binned, good_times), roll_offset, "events")
+        found = aspect.at(time)
+        residual = float(np.median(np.hypot(x - found[0], y - found[1])))
+    else:
+        fitted, residual = _fit_dither(time, x, y)
+        times = sample_times(good_times)
+        aspect = Aspect(times, *_dither(times, *fitted), roll_offset, "events")
+    if residual > _LARGEST_RESIDUAL:
+        raise _impossible(
+            events,
+            f"sky and detector coordinates do not follow one pointing (residual {residual:.1f} pixels)",
+        )
+    return aspect
+
+
+def _impossible(events: EventList, reason: str) -> InputFileError:
+    return InputFileError(
+        f"no aspect solution, and none can be rebuilt from the events: {reason}",
+        events.path,
+        f'give the pcad...asol1.fits file (aspect under [observation."{events.header.obs_id}"])',
+        code="NO_ASPECT",
+    )
 
 
 def _turned_detector(events: EventList) -> Pair | None:
@@ -145,8 +162,8 @@ def _extend(
 
 def _fit_dither(
     time: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
-    """Periods, coefficients and origin of the dither; None when it does not describe the events."""
+) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64], float], float]:
+    """Periods, coefficients and origin of the dither, and the rms residual of the events."""
     origin = float(time.mean())
     observed = np.column_stack([x, y])
 
@@ -156,7 +173,7 @@ def _fit_dither(
         return found, float(np.sqrt(np.mean((design @ found - observed) ** 2)))
 
     candidates: list[NDArray[np.float64]] = []
-    for _, usual in DITHERS:
+    for usual in DITHER_PERIODS:
         start = np.array(usual)
         best = minimize(  # type: ignore[call-overload, unused-ignore]
             lambda trial: solve(trial)[1], start, method="Nelder-Mead"
@@ -165,7 +182,7 @@ def _fit_dither(
         candidates.append(periods if np.all(np.abs(periods / start - 1.0) < 0.2) else start)
     chosen = min(candidates, key=lambda trial: solve(trial)[1])
     coefficients, residual = solve(chosen)
-    return (chosen, coefficients, origin) if residual < _LARGEST_RESIDUAL else None
+    return (chosen, coefficients, origin), residual
 
 
 def _design(elapsed: NDArray[np.float64], periods: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from catalog.errors import InputFileError
 from catalog.events.aspect import Aspect
 from catalog.events.chip_geometry import DET_PIXEL_RAD, FOCAL_LENGTH_MM
-from catalog.events.fits_file import open_fits
+from catalog.events.fits_file import check_observation, open_fits
 from catalog.events.header import ObservationHeader
 from catalog.events.pointing import mean_pointing
 from catalog.events.sky_frame import SkyFrame
@@ -35,9 +35,9 @@ def read_aspect_solution(paths: Iterable[str | Path], header: ObservationHeader,
     Raises
     ------
     MissingFileError, InputFileError
-        NO_ASPECT for a file without such a table or without rows, else as `open_fits`.
+        NO_ASPECT for a file without such a table or without rows, OTHER_OBSERVATION, else as `open_fits`.
     """
-    parts = [_read_table(Path(path)) for path in dict.fromkeys(paths)]
+    parts = [_read_table(Path(path), header.obs_id) for path in dict.fromkeys(paths)]
     if not parts:
         raise ValueError("no aspect solution file given")
     joined = np.concatenate(parts, axis=1)
@@ -59,9 +59,10 @@ def read_aspect_solution(paths: Iterable[str | Path], header: ObservationHeader,
     )
 
 
-def _read_table(path: Path) -> NDArray[np.float64]:
+def _read_table(path: Path, obs_id: str) -> NDArray[np.float64]:
     """Rows time, ra, dec, roll, dy, dz; offsets that the file lacks are 0."""
     with open_fits(path) as hdus:
+        check_observation(hdus, obs_id, path, "an aspect solution")
         for hdu in hdus:
             if not isinstance(hdu, fits.BinTableHDU):
                 continue

@@ -1,4 +1,4 @@
-"""The hot loop of dithered exposure: positions x offsets x chips."""
+"""The hot loop of dithered exposure: positions x chips, each a look into an image in chip pixels."""
 
 from __future__ import annotations
 
@@ -8,28 +8,26 @@ from numpy.typing import NDArray
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
-def dithered_fraction(
+def chip_shares(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
-    offsets: NDArray[np.float64],
     roll: float,
     to_chip: NDArray[np.float64],
-    limits: NDArray[np.float64],
+    images: NDArray[np.float32],
+    pad: int,
 ) -> NDArray[np.float64]:
-    """Share of the dither that positions spend on each chip.
+    """Values of images of chips at sky positions, linear between pixel centres, 0 outside.
 
     Parameters
     ----------
     x, y
         Shape (n,), sky pixels minus the mean optical axis.
-    offsets
-        Shape (m, 3): dx, dy of the optical axis and weight.
     roll
         Radians.
     to_chip
         Shape (k, 3, 3), homographies from DET minus its axis to chip pixels.
-    limits
-        Shape (4,): lowest and highest CHIPX, lowest and highest CHIPY of the good area.
+    images
+        Shape (k, rows, columns); element (k, 0, 0) is pixel (1 - pad, 1 - pad).
 
     Returns
     -------
@@ -38,16 +36,45 @@ def dithered_fraction(
     """
     cosine, sine = np.cos(roll), np.sin(roll)
     result = np.zeros((x.size, to_chip.shape[0]))
+    rows, columns = images.shape[1], images.shape[2]
     for i in range(x.size):
-        for j in range(offsets.shape[0]):
-            du, dv = x[i] - offsets[j, 0], y[i] - offsets[j, 1]
-            u, v = cosine * du - sine * dv, sine * du + cosine * dv
-            for k in range(to_chip.shape[0]):
-                h = to_chip[k]
-                factor = h[2, 0] * u + h[2, 1] * v + h[2, 2]
-                chipx = (h[0, 0] * u + h[0, 1] * v + h[0, 2]) / factor
-                chipy = (h[1, 0] * u + h[1, 1] * v + h[1, 2]) / factor
-                if limits[0] <= chipx <= limits[1] and limits[2] <= chipy <= limits[3]:
-                    result[i, k] += offsets[j, 2]
-                    break
+        u, v = cosine * x[i] - sine * y[i], sine * x[i] + cosine * y[i]
+        for k in range(to_chip.shape[0]):
+            h = to_chip[k]
+            factor = h[2, 0] * u + h[2, 1] * v + h[2, 2]
+            column = (h[0, 0] * u + h[0, 1] * v + h[0, 2]) / factor - 1.0 + pad
+            row = (h[1, 0] * u + h[1, 1] * v + h[1, 2]) / factor - 1.0 + pad
+            # Written so that a NaN position fails too.
+            if not (column > -1.0 and row > -1.0 and column < columns and row < rows):
+                continue
+            left, low = int(np.floor(column)), int(np.floor(row))
+            p, q = column - left, row - low
+            value = 0.0
+            if low >= 0:
+                if left >= 0:
+                    value += (1.0 - q) * (1.0 - p) * images[k, low, left]
+                if left + 1 < columns:
+                    value += (1.0 - q) * p * images[k, low, left + 1]
+            if low + 1 < rows:
+                if left >= 0:
+                    value += q * (1.0 - p) * images[k, low + 1, left]
+                if left + 1 < columns:
+                    value += q * p * images[k, low + 1, left + 1]
+            result[i, k] = value
     return result
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+def deposit(
+    columns: NDArray[np.float64], rows: NDArray[np.float64], weight: float, half: int
+) -> NDArray[np.float64]:
+    """Points on a grid of (2 half + 1)^2 cells about 0, each spread linearly over the four nearest cells."""
+    grid = np.zeros((2 * half + 1, 2 * half + 1))
+    for i in range(columns.size):
+        left, low = int(np.floor(columns[i])), int(np.floor(rows[i]))
+        p, q = columns[i] - left, rows[i] - low
+        grid[low + half, left + half] += weight * (1.0 - q) * (1.0 - p)
+        grid[low + half, left + 1 + half] += weight * (1.0 - q) * p
+        grid[low + 1 + half, left + half] += weight * q * (1.0 - p)
+        grid[low + 1 + half, left + 1 + half] += weight * q * p
+    return grid

@@ -1,4 +1,4 @@
-"""The field of view: which sky positions the active chips saw, and for how much of the time."""
+"""The field of view: which sky positions the active chips saw."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shapely.geometry import MultiPoint, MultiPolygon, Polygon
 from catalog.events.aspect import AspectHistogram
 from catalog.events.chip_geometry import CHIP_SIZE, FocalPlane, focal_plane
 from catalog.events.header import ObservationHeader
-from catalog.events.pointing import DET_AXIS, Pointing, mean_pointing
+from catalog.events.pointing import Pointing, mean_pointing
 from catalog.events.sky_frame import SkyFrame
 
 #: Distance from a chip edge, in pixels, within which a position counts as near it (srcflux's 32).
@@ -51,7 +51,7 @@ class FieldOfView:
     outlines
         Sky-pixel polygon of each chip, swept over the dither.
     region
-        Their union.
+        Their union, cut to the user's region where there is one.
     pointing
         Mean pointing, offsets and roll of the dither included.
     mean_offset
@@ -62,6 +62,8 @@ class FieldOfView:
         Lowest and highest CHIPY that was read out (subarray).
     margin
         Columns and rows at the edges that hold no events.
+    is_cut
+        Whether `region` is smaller than the union of the outlines.
     """
 
     chips: tuple[int, ...]
@@ -72,6 +74,7 @@ class FieldOfView:
     plane: FocalPlane
     rows: tuple[int, int]
     margin: tuple[int, int]
+    is_cut: bool = False
 
     @property
     def limits(self) -> tuple[float, float, float, float]:
@@ -114,39 +117,6 @@ class FieldOfView:
             & (place.chipy < last - EDGE_PIXELS)
         )
         return ~central
-
-    def chip_fraction(self, x: ArrayLike, y: ArrayLike, histogram: AspectHistogram) -> NDArray[np.float64]:
-        """Share of the dither that positions spend on the active area of each chip.
-
-        Returns
-        -------
-        ndarray
-            Shape (n, k), columns in the order of `chips`.
-        """
-        # Compiled code: imported late, so that commands without events start fast.
-        from catalog.events.dither_kernel import dithered_fraction
-
-        # Relative to the pointing of this view: the histogram may be that of a part of the good times.
-        mean_x, mean_y = self.mean_offset
-        offsets = np.column_stack([histogram.dx - mean_x, histogram.dy - mean_y, histogram.weight])
-        to_axis = np.array([[1.0, 0.0, DET_AXIS], [0.0, 1.0, DET_AXIS], [0.0, 0.0, 1.0]])
-        result: NDArray[np.float64] = dithered_fraction(
-            np.atleast_1d(np.asarray(x, dtype=float)) - self.pointing.x,
-            np.atleast_1d(np.asarray(y, dtype=float)) - self.pointing.y,
-            offsets,
-            np.radians(self.pointing.roll),
-            np.ascontiguousarray(self.plane.to_chip[list(self.chips)] @ to_axis),
-            np.array(self.limits),
-        )
-        return np.minimum(result, 1.0)
-
-    def good_fraction(self, x: ArrayLike, y: ArrayLike, histogram: AspectHistogram) -> NDArray[np.float64]:
-        """Share of the dither that positions spend on the active area of any chip, shape (n,).
-
-        Chip edges only: bad pixels and columns are not known here.
-        """
-        shares: NDArray[np.float64] = np.minimum(self.chip_fraction(x, y, histogram).sum(axis=1), 1.0)
-        return shares
 
 
 def field_of_view(

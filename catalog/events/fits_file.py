@@ -73,6 +73,25 @@ def open_fits(path: str | os.PathLike[str], *, complete: bool = True) -> Iterato
             yield hdus
 
 
+def check_observation(hdus: fits.HDUList, obs_id: str, path: Path, kind: str) -> None:
+    """Refuse a file whose OBS_ID is another one than `obs_id` (without leading zeros).
+
+    Raises
+    ------
+    InputFileError
+        OTHER_OBSERVATION.
+    """
+    for hdu in hdus:
+        written = str(hdu.header.get("OBS_ID", "")).strip().lstrip("0")
+        if written.isdigit() and written != obs_id:
+            raise InputFileError(
+                f"{kind} of ObsID {written}, not of {obs_id}",
+                path,
+                f"give that of ObsID {obs_id}, or take it out of the settings",
+                code="OTHER_OBSERVATION",
+            )
+
+
 def _first_bytes(where: Path) -> bytes:
     if not where.exists():
         raise MissingFileError("no such file", where, "check the path")

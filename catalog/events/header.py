@@ -57,6 +57,11 @@ class ObservationHeader:
         Subarray: CHIPY of the first row and number of rows.
     ancillary
         Names of companion files by keyword, as written in the header.
+    pix_adj, rand_sky
+        How positions were moved within pixels: PIX_ADJ (EDSER, RANDOMIZE, NONE, CENTROID), RAND_SKY in
+        pixels.
+    data_class
+        DATACLAS: OBSERVED or SIMULATED.
     """
 
     obs_id: str
@@ -99,6 +104,9 @@ class ObservationHeader:
     ascdsver: str | None
     content: str | None
     ancillary: Mapping[str, tuple[str, ...]]
+    pix_adj: str | None = None
+    rand_sky: float | None = None
+    data_class: str | None = None
 
 
 def parse_header(header: Mapping[str, Any], path: str | Path) -> ObservationHeader:
@@ -168,6 +176,9 @@ def parse_header(header: Mapping[str, Any], path: str | Path) -> ObservationHead
         ascdsver=keys.text("ASCDSVER"),
         content=keys.text("CONTENT"),
         ancillary=ancillary_names(header),
+        pix_adj=keys.text("PIX_ADJ"),
+        rand_sky=keys.number("RAND_SKY"),
+        data_class=keys.text("DATACLAS"),
     )
 
 

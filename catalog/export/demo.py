@@ -93,14 +93,21 @@ def run_demo(folder: Path, track: Track) -> DemoResult:
     Raises
     ------
     ProjectError
-        The folder holds a project that is not the example.
+        The folder holds a project that is not the example, or cannot be written.
     """
     folder = folder.expanduser().resolve()
     if (folder / SETTINGS_FILE).exists() and not (folder / DATA / "truth.ecsv").exists():
         raise ProjectError("the folder holds another project", folder, "choose another folder")
+    # The data come first: a project without them would be taken for another one after an interruption.
+    try:
+        field = write_demo(folder / DATA)
+    except OSError as error:
+        reason = error.strerror or "error"
+        raise ProjectError(
+            f"the example cannot be written ({reason})", folder, "choose another folder"
+        ) from error
     if not (folder / SETTINGS_FILE).exists():
         create_project(folder)
-    field = write_demo(folder / DATA)
     with open_project(folder) as project:
         add_observations(project, [path.parent.parent for path in field.event_files])
         add_sources(project, field.source_list)

@@ -5,22 +5,27 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, ResourceClosedError
 
-from catalog.errors import QueryError
+from catalog.errors import MissingFileError, ProjectError, QueryError
 from catalog.schema.registry import REGISTRY
 from catalog.schema.views import VIEW_NAMES, view_columns
+from catalog.stages.recipe_store import stored_recipes
 from catalog.store.cone import sources_in_cone
 
 
 @dataclass(frozen=True)
 class QueryResult:
-    """Rows of a query in the order the database gave them."""
+    """Rows of a query in the order the database gave them; names of columns differ."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -39,6 +44,30 @@ class QueryResult:
             {name: _plain(value) for name, value in zip(self.columns, row, strict=True)} for row in self.rows
         ]
         return json.dumps(plain, indent=1)
+
+    def write(self, path: Path, format: str) -> None:
+        """Write a file in the format csv, json or fits.
+
+        Raises
+        ------
+        MissingFileError
+            Its folder does not exist.
+        ProjectError
+            It cannot be written.
+        """
+        if not path.parent.is_dir():
+            raise MissingFileError("no such folder", path.parent, "create it first")
+        try:
+            if format == "fits":
+                self.write_fits(path)
+            else:
+                text = self.as_csv() if format == "csv" else self.as_json() + "\n"
+                path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            reason = error.strerror or "error"
+            raise ProjectError(
+                f"the file cannot be written ({reason})", path, "check its folder and rights"
+            ) from error
 
     def write_fits(self, path: Path) -> None:
         """Write a FITS table with the units of the registry's columns."""
@@ -72,7 +101,24 @@ def _text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return f"<{len(value)} bytes>" if isinstance(value, bytes | memoryview) else value
+    """A value that JSON and FITS can hold: PostgreSQL gives times, decimals and JSON as objects."""
+    if isinstance(value, bytes | memoryview):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return json.dumps(value) if isinstance(value, dict | list) else value
+
+
+def _distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of columns, a repeated one with its number: a.name, b.name become name, name_2."""
+    seen: Counter[str] = Counter()
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return tuple(found)
 
 
 def query(connection: Connection, statement: str) -> QueryResult:
@@ -93,7 +139,7 @@ def query(connection: Connection, statement: str) -> QueryResult:
     try:
         # A colon is SQL's own here, never a parameter.
         result = connection.execute(text(statement.replace(":", r"\:")))
-        return QueryResult(tuple(result.keys()), tuple(tuple(row) for row in result))
+        return QueryResult(_distinct(result.keys()), tuple(tuple(row) for row in result))
     except ResourceClosedError:
         raise QueryError(
             "not a query", statement, "begin with SELECT; the catalog is read-only here"
@@ -112,7 +158,14 @@ def cone(
 
     One row per source and recipe (all unless one is named); a source that was never merged has its position
     only.
+
+    Raises
+    ------
+    UnknownNameError
+        With code UNKNOWN_RECIPE: the database has no recipe of that name.
     """
+    if recipe is not None:
+        stored_recipes(connection, [recipe])
     found = sources_in_cone(connection, ra, dec, radius)
     columns = (
         "source_id",

@@ -71,11 +71,18 @@ def export_table(table: ExportTable, path: Path, overwrite: bool = True) -> Path
         raise ProjectError(
             "the file is there", path, "choose another name, or allow overwriting", code="FILE_EXISTS"
         )
-    _write_whole(path, FORMATS[suffix](table))
+    write_whole(path, FORMATS[suffix](table))
     return path
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    ProjectError
+        The folder cannot be written.
+    """
     # Renamed only when complete: an interrupted export leaves what was there before.
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

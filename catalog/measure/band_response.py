@@ -92,6 +92,23 @@ def band_response(
     )
 
 
+def band_area(
+    calibration: Calibration,
+    chip_id: int,
+    decimal_year: float,
+    theta: Array,
+    phi: Array,
+    band: Band,
+    spectrum: ReferenceSpectrum,
+    weighting: Weighting,
+) -> Array:
+    """Area of one band at positions on one chip, cm2, shape (n,): `BandResponse.area` alone."""
+    if weighting == "effective_energy":
+        return calibration.area(chip_id, decimal_year, theta, phi, np.array([band.eff]))[..., 0]
+    curve = calibration.area_curve(chip_id, decimal_year, theta, phi)
+    return _folded(calibration.redistribution(chip_id), curve, spectrum, band)
+
+
 # The sums of `Redistribution.folded_area` and `folded_area_by_channel`, in an order of terms that does not
 # depend on how many sources are computed together, as that of a BLAS product does: a catalog must not depend
 # on how its sources were grouped, not even in the last bit.

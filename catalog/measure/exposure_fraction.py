@@ -15,24 +15,37 @@ from catalog.calibration.psf_stamp import PsfStamp
 Array = NDArray[np.float64]
 GoodFraction = Callable[[Array, Array], Array]
 
-_GRID = 33
-"""Points across a region's bounding box; the dither (33 pixels) smooths anything finer than they see."""
+_COARSE, _FINE = 33, 129
+"""Fewest and most points across a region's bounding box."""
+_STEP = 2.0
+"""Sky pixels between points of a grid that need not be coarser: the dither spreads a bad column over 30."""
 
 
 @dataclass(frozen=True)
 class GoodMap:
-    """Good fraction on a grid around a region, interpolated in between; constant 1 where `values` is None."""
+    """Good fraction on a square grid around a region, interpolated in between.
+
+    Attributes
+    ----------
+    x, y, reach
+        Centre and half side in sky pixels.
+    values
+        Shape (n, n); None where the good fraction is the same everywhere.
+    constant
+        The good fraction where `values` is None.
+    """
 
     x: float
     y: float
     reach: float
     values: Array | None
+    constant: float = 1.0
 
     def at(self, x: Array, y: Array) -> Array:
         """Good fraction at points in sky pixels."""
         if self.values is None:
-            return np.ones(np.shape(x))
-        step = 2 * self.reach / (_GRID - 1)
+            return np.full(np.shape(x), self.constant)
+        step = 2 * self.reach / (len(self.values) - 1)
         rows, columns = (y - self.y + self.reach) / step, (x - self.x + self.reach) / step
         found = map_coordinates(self.values, [rows, columns], order=1, mode="nearest")
         # Rounding in the interpolation must not make more than all of the time.
@@ -41,17 +54,20 @@ class GoodMap:
 
 def good_map(x: float, y: float, reach: float, good_fraction: GoodFraction) -> GoodMap:
     """Good fraction around a position, within `reach` sky pixels."""
-    axis = np.linspace(-reach, reach, _GRID)
+    number = int(np.clip(np.ceil(2 * reach / _STEP), _COARSE, _FINE))
+    axis = np.linspace(-reach, reach, number)
     u, v = np.meshgrid(axis, axis)
-    values = good_fraction(x + u.ravel(), y + v.ravel()).reshape(_GRID, _GRID)
+    values = good_fraction(x + u.ravel(), y + v.ravel()).reshape(number, number)
+    if np.ptp(values) == 0.0:
+        return GoodMap(x, y, reach, None, float(values[0, 0]))
     return GoodMap(x, y, reach, values)
 
 
 def area_mean(region: Region, good: GoodMap) -> float:
     """Mean good fraction over the area of a region; 0 for an empty one."""
     if good.values is None:
-        return 1.0
-    axis = np.linspace(-good.reach, good.reach, 4 * _GRID)
+        return good.constant
+    axis = np.linspace(-good.reach, good.reach, 4 * _COARSE)
     u, v = np.meshgrid(good.x + axis, good.y + axis)
     inside = region.contains(u.ravel(), v.ravel())
     if not inside.any():
@@ -78,7 +94,7 @@ def psf_mean(region: Region, good: GoodMap, stamp: PsfStamp, pixel_scale: float)
         Arcsec per sky pixel.
     """
     if good.values is None:
-        return 1.0
+        return good.constant
     u, v = np.meshgrid(good.x + stamp.dx / pixel_scale, good.y + stamp.dy / pixel_scale)
     inside = region.contains(u.ravel(), v.ravel())
     weight = stamp.image.ravel()[inside]

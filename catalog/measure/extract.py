@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from catalog.apertures.region import Region
 from catalog.band import Band
-from catalog.calibration.psf import PsfLibrary
+from catalog.calibration.psf_image import PsfModel
 from catalog.flags import Flag
 from catalog.measure.exposure_fraction import GoodMap, area_mean, good_map, psf_mean
 from catalog.measure.observed_field import ObservedField
@@ -111,7 +111,7 @@ class Extraction:
     flags: Flag
 
 
-def extract(field: ObservedField, aperture: Aperture, bands: Sequence[Band], psf: PsfLibrary) -> Extraction:
+def extract(field: ObservedField, aperture: Aperture, bands: Sequence[Band], psf: PsfModel) -> Extraction:
     """Measure one source in one observation.
 
     Parameters
@@ -171,7 +171,7 @@ def _good_map(field: ObservedField, x: float, y: float, region: Region) -> GoodM
     # Centred on the source: with PSF weights the map must cover the region as seen from there.
     whole = reach + float(np.hypot(centre_x - x, centre_y - y))
     if field.is_interior(x, y, whole):
-        return GoodMap(x, y, whole, None)
+        return GoodMap(x, y, whole, None, field.interior_fraction(x, y))
     return good_map(x, y, whole, field.good_fraction)
 
 
@@ -179,7 +179,7 @@ def _band_counts(
     field: ObservedField,
     aperture: Aperture,
     band: Band,
-    psf: PsfLibrary,
+    psf: PsfModel,
     energies: tuple[NDArray[np.float32], NDArray[np.float32]],
     good: tuple[GoodMap, GoodMap],
 ) -> BandCounts:
@@ -214,14 +214,14 @@ def _mean_theta(field: ObservedField, region: Region, good: GoodMap) -> float:
     if good.values is None and region.is_pure:
         x, y, _ = region.shape.reach
         return float(field.events.pointing.off_axis(x, y)[0])
-    geometry = region.geometry()
-    if geometry.is_empty:
-        return float("nan")
     axis = np.linspace(-good.reach, good.reach, 41)
     u, v = (grid.ravel() for grid in np.meshgrid(good.x + axis, good.y + axis))
     inside = region.contains(u, v)
     weight = good.at(u[inside], v[inside])
     if not inside.any() or weight.sum() <= 0:
+        geometry = region.geometry()
+        if geometry.is_empty:
+            return float("nan")
         point = geometry.representative_point()
         return float(field.events.pointing.off_axis(point.x, point.y)[0])
     return float(np.average(field.events.pointing.off_axis(u[inside], v[inside])[0], weights=weight))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,8 @@ class Members:
         How the area changes with the spectrum.
     flags
         Of the measurement and its extraction.
+    joint_cnts_aperbkg, joint_psf_frac_aperbkg, joint_bkg_ratio
+        Effective background of a source measured together with neighbours, NaN for one measured alone.
     """
 
     offsets: NDArray[np.int64]
@@ -59,6 +61,27 @@ class Members:
     response_index1: Array
     response_index3: Array
     flags: NDArray[np.int64]
+    joint_cnts_aperbkg: Array
+    joint_psf_frac_aperbkg: Array
+    joint_bkg_ratio: Array
+
+    @property
+    def effective(self) -> tuple[NDArray[np.int64], Array, Array]:
+        """Background counts, share of the source in it and ratio; neighbours count as background.
+
+        The effective background's counts are rounded, its mean is kept.
+        """
+        joint = np.isfinite(self.joint_cnts_aperbkg)
+        m = np.where(joint, np.rint(np.where(joint, self.joint_cnts_aperbkg, 0.0)), self.m).astype(np.int64)
+        g = np.where(
+            joint,
+            self.joint_psf_frac_aperbkg * self.psf_good_frac_aper,
+            self.psf_frac_aperbkg * self.psf_good_frac_aperbkg,
+        )
+        r = np.where(
+            joint, self.joint_bkg_ratio * (m + 1.0) / (self.joint_cnts_aperbkg + 1.0), self.bkg_ratio
+        )
+        return m, g, r
 
 
 @dataclass(frozen=True)
@@ -84,6 +107,7 @@ _CARRIED = (
     | Flag.CONFUSED
     | Flag.LOW_PSF_FRACTION
     | Flag.MIXED_CHIPS
+    | Flag.JOINT
 )
 """Flags that a merged value inherits from the observations it uses; the others are its own."""
 
@@ -109,8 +133,9 @@ def merge_band(members: Members, choices: MergeChoices) -> Columns:
     with_flux = total.of(~has_area) == 0
     weight = np.where(total.spread(with_flux), np.where(has_area, members.area_band, 0.0), 1.0)
     f = members.psf_frac_aper * time * weight
-    g = members.psf_frac_aperbkg * members.livetime * members.psf_good_frac_aperbkg * weight
-    arrays = (members.n, members.m, f, g, members.bkg_ratio)
+    m_, g_, r_ = members.effective
+    g = members.livetime * g_ * weight
+    arrays = (members.n, m_, f, g, r_)
     posterior = summarise_joint_many(members.offsets, *arrays, choices.confidence)
     n, m = total.of(members.n), total.of(members.m)
     live, exposure = total.of(time), total.of(time * weight)
@@ -130,9 +155,10 @@ def merge_band(members: Members, choices: MergeChoices) -> Columns:
     narrow = summarise_joint_many(members.offsets, *arrays, CSC_CONFIDENCE)
     columns["src_significance"] = significance(posterior)
     columns["flux_significance"] = np.where(with_flux, significance(narrow), np.nan)
-    columns["snr_gehrels"] = snr_gehrels(n, m, ratio)
-    columns["log10_prob_no_source"] = log10_prob_no_source(n, m, ratio)
-    limit = detection_limit(m, ratio, choices.alpha, choices.power).limit
+    m_, r_ = total.of(m_), merged_ratio(replace(members, m=m_, bkg_ratio=r_), total)
+    columns["snr_gehrels"] = snr_gehrels(n, m_, r_)
+    columns["log10_prob_no_source"] = log10_prob_no_source(n, m_, r_)
+    limit = detection_limit(m_, r_, choices.alpha, choices.power).limit
     columns["photflux_limit"] = np.where(with_flux, limit / total.of(f), np.nan)
     for name, value in (
         ("limit_alpha", choices.alpha),

@@ -13,9 +13,15 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from shapely.geometry.base import BaseGeometry
 
-from catalog.events.aspect import AspectHistogram, aspect_histogram
+from catalog.events.aspect import Aspect, AspectHistogram, aspect_histogram
+from catalog.events.bad_pixels import read_bad_pixels
+from catalog.events.dithered_chips import DitheredChips, fold_dither, look
 from catalog.events.event_list import EventList, read_event_list
 from catalog.events.field_of_view import FieldOfView, field_of_view
+from catalog.events.fov_region import cut_field_of_view, read_fov_region
+from catalog.events.good_pixels import GoodPixels, good_pixels
+from catalog.events.good_times import GoodTimes
+from catalog.events.mask import read_mask
 from catalog.events.observation_aspect import observation_aspect
 
 BACK_ILLUMINATED = frozenset({5, 7})
@@ -35,15 +41,21 @@ class ObservedField:
         Cleaned event list.
     field_of_view
         Active chips on the sky.
+    aspect
+        Pointing over time.
     histogram
         Offsets of the dither with their shares of the good time.
+    pixels
+        Good pixels of the chips.
     index
         Spatial index of the events' sky pixels.
     """
 
     events: EventList
     field_of_view: FieldOfView
+    aspect: Aspect
     histogram: AspectHistogram
+    pixels: GoodPixels
     index: KDTree
 
     def events_near(self, x: float, y: float, reach: float) -> NDArray[np.intp]:
@@ -51,20 +63,51 @@ class ObservedField:
         found = self.index.query_ball_point((x, y), reach, return_sorted=True)
         return np.asarray(found, dtype=np.intp)
 
+    @cached_property
+    def dithered(self) -> DitheredChips:
+        """Good pixels folded with the dither."""
+        live = self.live_time
+        share = {chip: self.events.live_time(chip) / live for chip in self.field_of_view.chips}
+        return fold_dither(self.field_of_view, self.pixels, self.aspect, self.events.good_times, share)
+
+    @cached_property
+    def live_time(self) -> float:
+        """Reference live time in s, that of the chip with the most: good fractions are shares of it."""
+        return max(self.events.live_time(chip) for chip in self.field_of_view.chips)
+
+    @cached_property
+    def good_time(self) -> GoodTimes:
+        """Times that are good for some chip."""
+        return self.events.all_good_times()
+
     def good_fraction(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Share of the dither that sky positions spend on active chips."""
-        return self.field_of_view.good_fraction(x, y, self.histogram)
+        """Share of the reference live time that sky positions spend on good pixels, shape (n,)."""
+        return self.dithered.good_fraction(x, y)
+
+    def good_now(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Whether positions are on good pixels of each chip while the axis is at its mean, shape (n, k).
+
+        Values between 0 and 1 within a pixel of a bad one.
+        """
+        return look(self.field_of_view, self.pixels.image, 0, x, y)
 
     def is_interior(self, x: float, y: float, reach: float) -> bool:
-        """Tell whether everything within `reach` sky pixels of a position is on its chip at all times.
+        """Tell whether all within `reach` sky pixels of a position is always on good pixels of one chip.
 
         False also where that is not certain without following the dither.
         """
         place = self.field_of_view.chip_at(x, y)
-        low_x, high_x, low_y, high_y = self.field_of_view.limits
-        chipx, chipy = float(place.chipx[0]), float(place.chipy[0])
-        margin = min(chipx - low_x, high_x - chipx, chipy - low_y, high_y - chipy)
-        return margin > reach + self.dither_radius + 1.0
+        return self.pixels.all_good(
+            int(place.ccd_id[0]),
+            float(place.chipx[0]),
+            float(place.chipy[0]),
+            reach + self.dither_radius + 1.5,
+        )
+
+    def interior_fraction(self, x: float, y: float) -> float:
+        """Good fraction of an interior position: live time of its chip over the reference."""
+        chip = int(self.field_of_view.chip_at(x, y).ccd_id[0])
+        return self.events.live_time(chip) / self.live_time
 
     @cached_property
     def dither_radius(self) -> float:
@@ -83,13 +126,17 @@ class ObservedField:
         kind = chip in BACK_ILLUMINATED
         same = [outline for other, outline in outlines.items() if (other in BACK_ILLUMINATED) == kind]
         unlike = [outline for other, outline in outlines.items() if (other in BACK_ILLUMINATED) != kind]
-        return shapely.union_all(same).difference(shapely.union_all(unlike))
+        own = shapely.union_all(same).difference(shapely.union_all(unlike))
+        return own.intersection(self.field_of_view.region) if self.field_of_view.is_cut else own
 
 
 def load_observed_field(
     path: Path,
     *,
     aspect_files: Sequence[Path] = (),
+    bad_pixel_file: Path | None = None,
+    mask_file: Path | None = None,
+    fov_file: Path | None = None,
     gti_file: Path | None = None,
     exclude_times: Iterable[tuple[float, float]] = (),
 ) -> ObservedField:
@@ -101,6 +148,10 @@ def load_observed_field(
         Level-2 event list.
     aspect_files
         Aspect solutions; without them the aspect is rebuilt from the events.
+    bad_pixel_file, mask_file
+        Bad pixels and windows of the chips; without them the whole active area is good.
+    fov_file
+        Region (fov1 or ds9 polygons) to which the field of view is cut.
     gti_file, exclude_times
         Restrictions of the good time, see `read_event_list`.
     """
@@ -108,4 +159,13 @@ def load_observed_field(
     aspect = observation_aspect(events, list(aspect_files))
     histogram = aspect_histogram(aspect, events.all_good_times(), cell=_DITHER_CELL)
     view = field_of_view(events.header, events.sky_frame, histogram, events.chips)
-    return ObservedField(events, view, histogram, KDTree(np.column_stack([events.x, events.y])))
+    if fov_file is not None:
+        view = cut_field_of_view(view, read_fov_region(fov_file, events.sky_frame), fov_file)
+    obs_id = events.header.obs_id
+    pixels = good_pixels(
+        view,
+        None if bad_pixel_file is None else read_bad_pixels(bad_pixel_file, obs_id),
+        None if mask_file is None else read_mask(mask_file, obs_id),
+    )
+    index = KDTree(np.column_stack([events.x, events.y]))
+    return ObservedField(events, view, aspect, histogram, pixels, index)

@@ -14,6 +14,7 @@ from catalog.calibration.spectrum import ReferenceSpectrum
 from catalog.flags import Flag
 from catalog.measure.band_response import BandResponse
 from catalog.measure.energy_flux import conversion, event_fluence
+from catalog.measure.joint_photometry import JointResult, joint_columns
 from catalog.measure.posterior_columns import (
     Columns,
     posterior_columns,
@@ -23,6 +24,7 @@ from catalog.stats.aperture_posterior import summarise
 from catalog.stats.detection_limit import detection_limit
 from catalog.stats.gehrels import snr_gehrels
 from catalog.stats.no_source import log10_prob_no_source
+from catalog.stats.posterior_summary import PosteriorSummary
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -90,6 +92,7 @@ def photometry(
     bands: Sequence[Band],
     spectrum: ReferenceSpectrum,
     choices: PhotometryChoices,
+    joint: JointResult | None = None,
 ) -> Columns:
     """Return the columns of `measurement` by name, arrays of shape (n, b), NaN where there is no value.
 
@@ -105,20 +108,24 @@ def photometry(
         Reference spectrum, for the energy flux of faint sources.
     choices
         Choices of the recipe.
+    joint
+        What joint photometry gives, for the same sources; None where every source is measured alone.
 
     Notes
     -----
     All four quantities are one posterior in different units: n ~ Poisson(f S + b), m ~ Poisson(g S + r b),
     with S in counts of the whole PSF.
     """
-    ratio = background_ratio(counted, choices.follows)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        seen = counted.psf_good_frac_aperbkg / counted.psf_good_frac_aper
-    f, g = counted.psf_frac_aper, counted.psf_frac_aperbkg * np.where(np.isfinite(seen), seen, 0.0)
-    time = counted.livetime[:, None] * counted.psf_good_frac_aper
-    usable = (time > 0) & np.isfinite(ratio) & (ratio > 0) & (f > 0)
-    r = np.where(usable, ratio, np.nan)
+    f, g, r, time = posterior_factors(counted, choices.follows)
+    usable = np.isfinite(r)
     posterior = summarise(counted.n, counted.m, f, g, r, choices.confidence)
+    narrow = summarise(counted.n, counted.m, f, g, r, CSC_CONFIDENCE)
+    m_, r_ = counted.m.astype(float), r
+    if joint is not None:
+        together = joint.member[:, None] & usable
+        posterior = _replaced(posterior, joint.posterior, together)
+        narrow = _replaced(narrow, joint.narrow, together)
+        m_, r_ = np.where(together, joint.m, m_), np.where(together, joint.r, r_)
     area = np.full(f.shape, np.nan) if response is None else response.area
     area = np.where(area > 0, area, np.nan)
     columns: Columns = {}
@@ -132,12 +139,11 @@ def photometry(
     }
     for name, unit in per_unit.items():
         columns |= posterior_columns(name, posterior, unit)
-    narrow = summarise(counted.n, counted.m, f, g, r, CSC_CONFIDENCE)
     columns["src_significance"] = significance(posterior)
     columns["flux_significance"] = np.where(np.isfinite(columns["flux_aper"]), significance(narrow), np.nan)
-    columns["snr_gehrels"] = np.where(usable, snr_gehrels(counted.n, counted.m, r), np.nan)
-    columns["log10_prob_no_source"] = np.where(usable, log10_prob_no_source(counted.n, counted.m, r), np.nan)
-    limit = detection_limit(counted.m, r, choices.alpha, choices.power)
+    columns["snr_gehrels"] = np.where(usable, snr_gehrels(counted.n, m_, r_), np.nan)
+    columns["log10_prob_no_source"] = np.where(usable, log10_prob_no_source(counted.n, m_, r_), np.nan)
+    limit = detection_limit(m_, r_, choices.alpha, choices.power)
     columns["photflux_limit"] = limit.limit * _inverse(f * time * area)
     for name, value in (
         ("limit_alpha", choices.alpha),
@@ -146,7 +152,30 @@ def photometry(
     ):
         columns[name] = np.where(usable, value, np.nan)
     columns["flags"] = _flags(columns, posterior.bound_only, counted, response, (r, f, g), time)
+    columns |= joint_columns(joint, usable)
+    if joint is not None:
+        columns["flags"][joint.member[:, None] & usable] |= Flag.JOINT
     return columns
+
+
+def posterior_factors(counted: Counted, follows: str) -> tuple[Array, Array, Array, Array]:
+    """f, g, r of the posterior of net counts, and the time (s) that turns these into rates, shape (n, b).
+
+    r is NaN where there is no measurement: no exposure, no aperture or no background.
+    """
+    ratio = background_ratio(counted, follows)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        seen = counted.psf_good_frac_aperbkg / counted.psf_good_frac_aper
+    f, g = counted.psf_frac_aper, counted.psf_frac_aperbkg * np.where(np.isfinite(seen), seen, 0.0)
+    time = counted.livetime[:, None] * counted.psf_good_frac_aper
+    usable = (time > 0) & np.isfinite(ratio) & (ratio > 0) & (f > 0)
+    return f, g, np.where(usable, ratio, np.nan), time
+
+
+def _replaced(
+    alone: PosteriorSummary, joint: PosteriorSummary, together: NDArray[np.bool_]
+) -> PosteriorSummary:
+    return PosteriorSummary(*(np.where(together, new, old) for old, new in zip(alone, joint, strict=True)))
 
 
 def background_ratio(counted: Counted, follows: str) -> Array:

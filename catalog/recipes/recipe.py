@@ -29,6 +29,19 @@ class ApertureChoice(_Part):
     )
 
 
+class CrowdingChoice(_Part):
+    """What is done about neighbours."""
+
+    method: Literal["exclude", "joint"] = Field(
+        "joint",
+        description="Cut neighbours out, or divide overlapping apertures and measure neighbours together",
+    )
+    seed: int = Field(1, ge=0, lt=2**32, description="Seed of the joint photometry's random numbers")
+    psf_error: float = Field(
+        0.0, ge=0, lt=1, description="Relative error of a neighbour's photons in an aperture"
+    )
+
+
 class BackgroundChoice(_Part):
     """The background region and how its counts scale to the source aperture."""
 
@@ -64,11 +77,38 @@ class ExposureChoice(_Part):
     )
 
 
+class ModelChoice(_Part):
+    """The spectral model behind model fluxes."""
+
+    kind: Literal["powerlaw", "blackbody", "bremsstrahlung"] = "powerlaw"
+    parameter: float = Field(1.7, description="Photon index of the power law; kT in keV of the others")
+    absorber: Literal["phabs", "wabs"] = "phabs"
+    abundances: Literal["angr", "wilm"] = "angr"
+
+    @model_validator(mode="after")
+    def _temperature_is_positive(self) -> ModelChoice:
+        if self.kind != "powerlaw" and self.parameter <= 0:
+            raise ValueError("the parameter of this model is kT in keV, above 0")
+        return self
+
+
 class LimitChoice(_Part):
     """The detection limit."""
 
     alpha: float = Field(0.0027, gt=0, lt=1, description="False-alarm probability")
     power: float = Field(0.5, gt=0, lt=1, description="Detection probability")
+
+
+class TimingChoice(_Part):
+    """Variability tests and light curves."""
+
+    pvalues: Literal["exact", "asymptotic"] = Field(
+        "exact", description="Probabilities of the Kolmogorov-Smirnov and Kuiper tests"
+    )
+    bin: float = Field(100.0, ge=1, description="Fixed bins of light curves in seconds")
+    light_curves: Literal["widest", "all"] = Field(
+        "widest", description="Bands that get light curves: the widest one, or all"
+    )
 
 
 class Recipe(_Part):
@@ -80,8 +120,11 @@ class Recipe(_Part):
     confidence: float = Field(0.68, gt=0, lt=1, description="Probability inside credible intervals")
     aperture: ApertureChoice = ApertureChoice()
     background: BackgroundChoice = BackgroundChoice()
+    crowding: CrowdingChoice = CrowdingChoice()
     exposure: ExposureChoice = ExposureChoice()
+    model: ModelChoice = ModelChoice()
     limit: LimitChoice = LimitChoice()
+    timing: TimingChoice = TimingChoice()
 
     @field_validator("bands")
     @classmethod
@@ -173,5 +216,7 @@ def recipe_from_content(content: dict[str, Any], where: object) -> Recipe:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise SettingsError(
-            f"recipe key {key!r}: {first['msg']}", where, "see `srccat recipe show default`"
+            f"recipe key {key!r}: {first['msg'].removeprefix('Value error, ')}",
+            where,
+            "see `srccat recipe show default`",
         ) from None

@@ -113,6 +113,13 @@ COLUMNS = (
         digits=6,
         null="not cut",
     ),
+    Col(
+        "position_kind",
+        "text",
+        "",
+        "meta.code",
+        "How event positions came about: edser, randomize, none, simulated or hrc; decides the PSF's blur",
+    ),
     Col("ancillary", "json", "", "meta.note", "Companion files by kind: path, size, SHA-256"),
     Col("dropped", "json", "", "meta.note", "Events dropped on reading, by reason"),
     Col(

@@ -351,5 +351,51 @@ COLUMNS = (
         )
         for index in (1, 3)
     ),
+    Col(
+        "n_joint",
+        "int",
+        "",
+        "meta.number",
+        "Number of sources measured together, this one included; 1 for a source measured alone",
+        None,
+        _NONE,
+        "Njoint",
+    ),
+    *(
+        Col(name, "float", unit, ucd, text, 5, "measured alone, or nothing was measured: see flags")
+        for name, unit, ucd, text in (
+            (
+                "contam_cnts_aper",
+                "count",
+                "phot.count;instr.background",
+                "Expected counts of neighbours in the source aperture",
+            ),
+            (
+                "contam_cnts_aperbkg",
+                "count",
+                "phot.count;instr.background",
+                "Expected counts of neighbours in the background region",
+            ),
+            (
+                "joint_cnts_aperbkg",
+                "count",
+                "phot.count;instr.background",
+                "Counts of the one background region that stands for background and neighbours together",
+            ),
+            (
+                "joint_psf_frac_aperbkg",
+                "",
+                "instr.det.psf;arith.ratio",
+                "Share of the source in the region of joint_cnts_aperbkg",
+            ),
+            (
+                "joint_bkg_ratio",
+                "",
+                "arith.factor;instr.background",
+                "Expected counts in the region of joint_cnts_aperbkg over those of background and neighbours in the "
+                "source aperture",
+            ),
+        )
+    ),
     Col("calibration", "text", "", "meta.id;instr.calib", "What the areas and the PSF rest on", None, _NONE),
 )

@@ -75,6 +75,7 @@ class Measurement(Photometry, Base):
         *photometry_checks(),
         *fraction_checks("psf_frac_aper", "psf_frac_aperbkg", "psf_good_frac_aper", "psf_good_frac_aperbkg"),
         *positive_checks("exposure_aper", "exposure_aperbkg", "exposure_area_aper", "exposure_area_aperbkg"),
+        *positive_checks("contam_cnts_aper", "contam_cnts_aperbkg", "joint_cnts_aperbkg", "joint_bkg_ratio"),
         {"comment": "One extraction in one band"},
     )
 
@@ -90,6 +91,12 @@ class Measurement(Photometry, Base):
     exposure_area_aperbkg: Mapped[float | None] = column("exposure_area_aperbkg")
     psf_good_frac_aper: Mapped[float | None] = column("psf_good_frac_aper")
     psf_good_frac_aperbkg: Mapped[float | None] = column("psf_good_frac_aperbkg")
+    n_joint: Mapped[int | None] = column("n_joint")
+    contam_cnts_aper: Mapped[float | None] = column("contam_cnts_aper")
+    contam_cnts_aperbkg: Mapped[float | None] = column("contam_cnts_aperbkg")
+    joint_cnts_aperbkg: Mapped[float | None] = column("joint_cnts_aperbkg")
+    joint_psf_frac_aperbkg: Mapped[float | None] = column("joint_psf_frac_aperbkg")
+    joint_bkg_ratio: Mapped[float | None] = column("joint_bkg_ratio")
     area_band: Mapped[float | None] = column("area_band")
     fluence_aper: Mapped[float | None] = column("fluence_aper")
     fluence_aperbkg: Mapped[float | None] = column("fluence_aperbkg")

@@ -69,6 +69,7 @@ class EventSet(Base):
     n_events: Mapped[int] = column("n_events")
     energy_lo: Mapped[float | None] = column("energy_lo")
     energy_hi: Mapped[float | None] = column("energy_hi")
+    position_kind: Mapped[str] = column("position_kind")
     ancillary: Mapped[dict[str, Any]] = column("ancillary")
     dropped: Mapped[dict[str, int]] = column("dropped")
 

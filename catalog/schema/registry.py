@@ -11,7 +11,9 @@ from catalog.schema import (
     columns_merged,
     columns_observation,
     columns_photometry,
+    columns_properties,
     columns_provenance,
+    columns_timing,
 )
 from catalog.schema.column import ColumnDefinition
 
@@ -24,6 +26,8 @@ def _collect() -> dict[str, ColumnDefinition]:
         columns_extraction,
         columns_photometry,
         columns_merged,
+        columns_properties,
+        columns_timing,
     ):
         for column in module.COLUMNS:
             if column.name in registry:

@@ -7,6 +7,7 @@ from catalog.schema.extraction import Extraction, RegionRow
 from catalog.schema.measurement import POSTERIORS, Measurement
 from catalog.schema.merge import Merge, MergedMeasurement, MergeMember
 from catalog.schema.observation import BandRow, Chip, EventSet, GoodTime, Observation
+from catalog.schema.properties import MeasurementProperty, MergedProperty, ObservationHardness
 from catalog.schema.provenance import InputFile, Recipe, Run, WorkUnit
 from catalog.schema.review import PluginValue, ReviewDecision
 from catalog.schema.source import Source, SourceEvent
@@ -27,11 +28,14 @@ __all__ = [
     "InputFile",
     "LightCurve",
     "Measurement",
+    "MeasurementProperty",
     "Merge",
     "MergeMember",
     "MergedMeasurement",
+    "MergedProperty",
     "MergedVariability",
     "Observation",
+    "ObservationHardness",
     "PluginValue",
     "PositionEstimate",
     "Recipe",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from catalog.band import CSC_BANDS, CSC_SUFFIX
 from catalog.schema.column import ColumnDefinition
 from catalog.schema.measurement import POSTERIORS
+from catalog.schema.properties import MERGED_PROPERTY_NAMES, PROPERTY_NAMES
 from catalog.schema.registry import REGISTRY
 
 VIEW_NAMES = ("catalog", "detections")
@@ -38,10 +39,35 @@ _VARIABILITY = (
     "ks_log10_pvalue",
     "kp_log10_pvalue",
 )
+_VARIABILITY_DETAILS = (
+    *(f"{name}_net" for name in _VARIABILITY),
+    "bkg_var_index",
+    "bkg_var_prob",
+    "var_peak_bins",
+    "var_frac_3sigma",
+    "var_frac_5sigma",
+    "n_blocks",
+)
 
-_MERGED_VARIABILITY = ("var_intra_index", "var_intra_prob", "var_inter_index", "var_inter_prob")
+_MERGED_VARIABILITY = (
+    "var_intra_index",
+    "var_intra_prob",
+    "var_inter_index",
+    "var_inter_prob",
+    "var_inter_log10_pvalue",
+    "var_inter_chi2_log10_pvalue",
+    "ks_merged_log10_pvalue",
+    "ks_min_log10_pvalue",
+    "kp_min_log10_pvalue",
+)
 
 _HARDNESS = tuple(f"hard_{pair}{end}" for pair in ("hm", "ms", "hs") for end in ("", "_lolim", "_hilim"))
+
+_COUNT_HARDNESS = tuple(
+    f"hard_cnts_{pair}{end}" for pair in ("hm", "ms", "hs") for end in ("", "_lolim", "_hilim")
+)
+
+_APRATES = ("src_rate_aprates", "src_rate_aprates_lolim", "src_rate_aprates_hilim")
 
 
 @dataclass(frozen=True)
@@ -65,7 +91,7 @@ def detections_columns() -> list[ViewColumn]:
         *_from("b", "band"),
         *_from("r", "recipe"),
         *_from("m", "run_id"),
-        ViewColumn(REGISTRY["flags"], "(e.flags | m.flags)"),
+        ViewColumn(REGISTRY["flags"], "(e.flags | m.flags | COALESCE(v.flags, 0))"),
         *_from(
             "e", "theta", "phi", "chip_id", "chipx", "chipy", "in_fov", "near_edge", "good_frac", "livetime"
         ),
@@ -78,6 +104,9 @@ def detections_columns() -> list[ViewColumn]:
         *_from("m", "response_ratio", "calibration"),
         *_from("o", "date_obs", "obi_num", "cycle", "datamode"),
         *_from("es", "role"),
+        *_from("v", *_VARIABILITY_DETAILS),
+        *_from("p", *PROPERTY_NAMES, *_APRATES),
+        *_from("h", *_HARDNESS, *_COUNT_HARDNESS),
     ]
 
 
@@ -90,6 +119,8 @@ JOIN recipe r ON r.id = e.recipe_id
 JOIN measurement m ON m.extraction_id = e.id
 JOIN band b ON b.id = m.band_id
 LEFT JOIN variability v ON v.extraction_id = e.id AND v.band_id = m.band_id
+LEFT JOIN measurement_property p ON p.extraction_id = e.id AND p.band_id = m.band_id
+LEFT JOIN observation_hardness h ON h.extraction_id = e.id
 """
 
 
@@ -107,14 +138,24 @@ def catalog_columns() -> list[ViewColumn]:
     for band, suffix in CSC_SUFFIX.items():
         limits = f"{CSC_BANDS[band].lo:g}-{CSC_BANDS[band].hi:g}"
         columns += [
-            ViewColumn(REGISTRY[name].for_band(suffix, band, limits), f"m{suffix}.{name}")
+            ViewColumn(REGISTRY[name].for_band(suffix, band, limits), _merged(suffix, name))
             for name in ("flags", *per_band, "response_ratio_min", "response_ratio_max")
+        ]
+        columns += [
+            ViewColumn(REGISTRY[name].for_band(suffix, band, limits), f"p{suffix}.{name}")
+            for name in MERGED_PROPERTY_NAMES
         ]
         columns += [
             ViewColumn(REGISTRY[name].for_band(suffix, band, limits), f"v{suffix}.{name}")
             for name in _MERGED_VARIABILITY
         ]
     return [_nullable(column) for column in columns]
+
+
+def _merged(suffix: str, name: str) -> str:
+    if name == "flags":
+        return f"(m{suffix}.flags | COALESCE(v{suffix}.flags, 0))"
+    return f"m{suffix}.{name}"
 
 
 def _nullable(column: ViewColumn) -> ViewColumn:
@@ -126,7 +167,11 @@ def _nullable(column: ViewColumn) -> ViewColumn:
 
 
 def _all_flags() -> str:
-    return "(g.flags" + "".join(f" | COALESCE(m{suffix}.flags, 0)" for suffix in CSC_SUFFIX.values()) + ")"
+    return (
+        "(g.flags"
+        + "".join(f" | COALESCE({_merged(suffix, 'flags')}, 0)" for suffix in CSC_SUFFIX.values())
+        + ")"
+    )
 
 
 def _catalog_from() -> str:
@@ -137,7 +182,11 @@ def _catalog_from() -> str:
     ]
     for band, suffix in CSC_SUFFIX.items():
         chosen = f"(SELECT id FROM band WHERE band.band = '{band}')"
-        for table, alias in (("merged_measurement", f"m{suffix}"), ("merged_variability", f"v{suffix}")):
+        for table, alias in (
+            ("merged_measurement", f"m{suffix}"),
+            ("merged_property", f"p{suffix}"),
+            ("merged_variability", f"v{suffix}"),
+        ):
             condition = f"{alias}.merge_id = g.id AND {alias}.band_id = {chosen}"
             joins.append(f"LEFT JOIN {table} {alias} ON {condition}")
     joins.append("WHERE g.purpose = 'photometry'")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, select
 
+from catalog.calibration.psf_blur import position_kind
 from catalog.config import ObservationSettings
 from catalog.errors import InputFileError, SettingsError
 from catalog.events.event_list import EventList
@@ -108,6 +109,9 @@ def _read(project: Project, files: ObservationFiles) -> ObservedField:
     return load_observed_field(
         files.events,
         aspect_files=aspect_files(files.aspect, settings),
+        bad_pixel_file=settings.badpix or files.bad_pixels,
+        mask_file=settings.mask or files.mask,
+        fov_file=settings.fov,
         gti_file=settings.gti,
         exclude_times=settings.exclude_times,
     )
@@ -225,6 +229,7 @@ def _store(writer: Writer, run_id: int, files: ObservationFiles, field: Observed
         "n_events": len(events),
         "energy_lo": cut[0],
         "energy_hi": cut[1],
+        "position_kind": position_kind(events.header),
         "ancillary": {
             kind: [
                 {name: file[name] for name in ("path", "size", "sha256")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from catalog.apertures.circles import CircleRule, circle_aperture, neighbours
+from catalog.apertures.touching import MOST_GROWTH, is_dense, touching_aperture
 from catalog.calibration.psf import PsfLibrary
 from catalog.events.pointing import Pointing
 from catalog.flags import Flag
@@ -30,7 +31,7 @@ from catalog.stages.work import (
 from catalog.store.door import Writer
 
 STAGE = "apertures"
-VERSION = 1
+VERSION = 2
 
 NEAR_POINTING = 0.5
 """Degrees: a source farther from the pointing than this has no row for the observation, unless it has none at
@@ -92,11 +93,12 @@ def plan(
     pointing = Pointing(frame.x_ref, frame.y_ref, field.roll_pnt, frame.pixel_scale_arcsec)
     placement = place(pointing, x, y, psf, recipe.aperture.fraction, recipe.aperture.energy)
     radius = _MARGIN * placement.radius / frame.pixel_scale_arcsec
-    found = neighbours(x, y, radius, circle_rule(recipe))
+    found = _neighbours(recipe, x, y, radius)
     common = fingerprint(
         VERSION,
         field.geometry_key(),
         recipe.aperture.model_dump(),
+        recipe.crowding.method,
         recipe.background.model_dump(exclude={"follows"}),
         psf.identity,
     )
@@ -110,6 +112,24 @@ def plan(
             )
         )
     return units
+
+
+def _neighbours(
+    recipe: Recipe, x: NDArray[np.float64], y: NDArray[np.float64], radius: NDArray[np.float64]
+) -> list[NDArray[np.intp]]:
+    """Others that can change a source's regions; in a dense field its background may reach farther."""
+    rule = circle_rule(recipe)
+    found = neighbours(x, y, radius, rule)
+    if recipe.crowding.method != "joint":
+        return found
+    table = np.column_stack([x, y, radius])
+    wider = replace(rule, background_outer=MOST_GROWTH * rule.background_outer)
+    far: list[NDArray[np.intp]] | None = None
+    for i, near in enumerate(found):
+        if len(near) and is_dense((x[i], y[i], radius[i]), table[near], rule):
+            far = neighbours(x, y, radius, wider) if far is None else far
+            found[i] = far[i]
+    return found
 
 
 def stale(units: list[ApertureUnit], states: dict[int, UnitState]) -> list[ApertureUnit]:
@@ -151,7 +171,7 @@ def compute(
         if in_fov[i]:
             record["chip_id"] = int(chip.ccd_id[i])
             record["chipx"], record["chipy"] = float(chip.chipx[i]), float(chip.chipy[i])
-            record["livetime"] = field.events.live_time(int(chip.ccd_id[i]))
+            record["livetime"] = field.live_time
             near = np.array([at[row] for row in unit.neighbours], dtype=np.intp)
             scale = frame.pixel_scale_arcsec
             others = np.column_stack([placement.x[near], placement.y[near], placement.radius[near] / scale])
@@ -193,7 +213,8 @@ def _add_regions(
     whole = field.field_of_view.region
     allowed = whole if recipe.background.cross_chip_kinds else field.chips_like(record["chip_id"])
     position = (record["x"], record["y"], record["radius_aper"] / scale)
-    aperture = circle_aperture(position, others, circle_rule(recipe), whole, allowed)
+    build = touching_aperture if recipe.crowding.method == "joint" else circle_aperture
+    aperture = build(position, others, circle_rule(recipe), whole, allowed)
     if aperture.overlapped:
         record["flags"] |= int(Flag.NEIGHBOUR_EXCLUDED)
     if aperture.confused:
@@ -203,7 +224,7 @@ def _add_regions(
         record["flags"] |= int(Flag.NO_APERTURE)
         return
     if aperture.background.field is not None and allowed is not whole:
-        uncut = circle_aperture(position, others, circle_rule(recipe), whole).background
+        uncut = build(position, others, circle_rule(recipe), whole).background
         if uncut.area > aperture.background.area * (1 + 1e-6):
             record["flags"] |= int(Flag.MIXED_CHIPS)
     record["regions"] = {

@@ -42,7 +42,7 @@ class ObservationHealth:
     obs_id, path
         Which.
     aspect
-        Where the aspect comes from: asol, events or nominal; None when the list cannot be read.
+        Where the aspect comes from: asol or events; None when the list cannot be read.
     flares
         Background flares; None when the list cannot be read.
     problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,20 +14,24 @@ from catalog.apertures.region import region_from_dict
 from catalog.band import Band
 from catalog.calibration.factory import open_calibration
 from catalog.calibration.psf import PsfLibrary
+from catalog.calibration.psf_image import PsfModel, read_psf_image
 from catalog.flags import Flag
 from catalog.measure import extract as measure
 from catalog.measure.extract import Aperture
+from catalog.measure.observed_field import ObservedField
 from catalog.recipes.recipe import Recipe
 from catalog.schema.tables import Extraction, Measurement, RegionRow
 from catalog.stages.apertures import APERTURE_FLAGS
+from catalog.stages.checksum import check_unchanged
 from catalog.stages.field_cache import FieldKey, observed_field
 from catalog.stages.fingerprint import fingerprint
+from catalog.stages.user_files import files_by_source
 from catalog.stages.work import FieldInput, UnitResult, UnitState, is_changed, store_units, unit_states
 from catalog.store.arrays import pack
 from catalog.store.door import Writer
 
 STAGE = "extract"
-VERSION = 1
+VERSION = 2
 
 BAND_FLAGS = Flag.BAND_OUTSIDE_DATA | Flag.LOW_PSF_FRACTION
 """Flags of a measurement that this stage sets."""
@@ -49,6 +53,8 @@ class ExtractUnit:
         Hash of what the apertures stage found: what of it photometry needs is a result of this stage too.
     fingerprint
         Hash of all inputs.
+    psf_image
+        The user's PSF image of the source as (path, SHA-256); None for the calibration's.
     """
 
     source_id: int
@@ -57,6 +63,7 @@ class ExtractUnit:
     aperture: Aperture | None
     aperture_hash: str
     fingerprint: str
+    psf_image: tuple[Path, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,11 +78,14 @@ class ExtractJob:
         The units.
     bands
         Bands to count in.
+    psf_blur
+        Blur of event positions, arcsec.
     """
 
     field: FieldKey
     units: tuple[ExtractUnit, ...]
     bands: tuple[Band, ...]
+    psf_blur: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +99,13 @@ class ExtractResult:
     message: str | None = None
 
 
-def unit_fingerprint(recipe: Recipe, field: FieldInput, psf: PsfLibrary, aperture_hash: str) -> str:
+def unit_fingerprint(
+    recipe: Recipe,
+    field: FieldInput,
+    psf: PsfLibrary,
+    aperture_hash: str,
+    psf_image: tuple[Path, str] | None = None,
+) -> str:
     """Hash of what an extraction depends on."""
     return fingerprint(
         VERSION,
@@ -98,6 +114,7 @@ def unit_fingerprint(recipe: Recipe, field: FieldInput, psf: PsfLibrary, apertur
         recipe.exposure.psf_fraction,
         psf.identity,
         aperture_hash,
+        *([] if psf_image is None else [psf_image[1]]),
     )
 
 
@@ -111,8 +128,9 @@ def plan(
     states: dict[int, UnitState],
 ) -> list[ExtractUnit]:
     """Return the stale units, in the order of their source ids."""
+    images = {source: files.psf for source, files in files_by_source(connection, field.user_files).items()}
     wanted = {
-        source_id: unit_fingerprint(recipe, field, psf, state.result_hash or "")
+        source_id: unit_fingerprint(recipe, field, psf, state.result_hash or "", images.get(source_id))
         for source_id, state in upstream.items()
         if state.done
     }
@@ -147,6 +165,7 @@ def plan(
             _aperture(row, regions.get(row.id, {}), model),
             upstream[row.source_id].result_hash or "",
             chosen[row.source_id],
+            images.get(row.source_id),
         )
         for row in rows
         if row.source_id in chosen
@@ -180,9 +199,13 @@ def _aperture(row: Any, shapes: dict[str, Any], model_psf: bool) -> Aperture | N
     )
 
 
-@lru_cache(maxsize=1)
-def _psf() -> PsfLibrary:
-    return open_calibration().psf
+def _psf(unit: ExtractUnit, aperture: Aperture, field: ObservedField, blur: float) -> PsfModel:
+    if unit.psf_image is None:
+        return open_calibration().psf.with_blur(blur)
+    path, sha256 = unit.psf_image
+    check_unchanged(path, sha256, "a PSF image")
+    ra, dec = field.events.sky_frame.to_world(aperture.x, aperture.y)
+    return read_psf_image(path).at(float(ra), float(dec))
 
 
 def compute(job: ExtractJob) -> list[ExtractResult]:
@@ -210,7 +233,8 @@ def compute(job: ExtractJob) -> list[ExtractResult]:
 
 
 def _measure(unit: ExtractUnit, aperture: Aperture, job: ExtractJob) -> ExtractResult:
-    found = measure.extract(observed_field(job.field), aperture, job.bands, _psf())
+    field = observed_field(job.field)
+    found = measure.extract(field, aperture, job.bands, _psf(unit, aperture, field, job.psf_blur))
     widest = max(range(len(job.bands)), key=lambda i: job.bands[i].hi - job.bands[i].lo)
     good = found.bands[widest].psf_good_frac_aper
     flags = unit.flags | int(found.flags)

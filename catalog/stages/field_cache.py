@@ -18,13 +18,25 @@ class FieldKey:
     path: Path
     sha256: str
     aspect: tuple[tuple[Path, str], ...]
+    bad_pixels: tuple[Path, str] | None
+    mask: tuple[Path, str] | None
+    field_of_view: tuple[Path, str] | None
     gti: tuple[Path, str] | None
     exclude_times: tuple[tuple[float, float], ...]
 
 
 def field_key(field: FieldInput) -> FieldKey:
     """Return the key of an event set's field."""
-    return FieldKey(field.path, field.sha256, field.aspect, field.gti, field.exclude_times)
+    return FieldKey(
+        path=field.path,
+        sha256=field.sha256,
+        aspect=field.aspect,
+        bad_pixels=field.bad_pixels,
+        mask=field.mask,
+        field_of_view=field.field_of_view,
+        gti=field.gti,
+        exclude_times=field.exclude_times,
+    )
 
 
 @lru_cache(maxsize=1)
@@ -34,14 +46,24 @@ def observed_field(key: FieldKey) -> ObservedField:
     Raises
     ------
     MissingFileError, InputFileError
-        The event list or an aspect solution is gone, or is not the file that was added.
+        The event list or a companion is gone, or is not the file that was added.
     """
     check_unchanged(key.path, key.sha256, "an event list")
     for path, sha256 in key.aspect:
         check_unchanged(path, sha256, "an aspect solution")
+    for file, kind in ((key.bad_pixels, "a bad-pixel file"), (key.mask, "a mask file")):
+        if file is not None:
+            check_unchanged(*file, kind)
     return load_observed_field(
         key.path,
         aspect_files=tuple(path for path, _ in key.aspect),
-        gti_file=None if key.gti is None else key.gti[0],
+        bad_pixel_file=_path(key.bad_pixels),
+        mask_file=_path(key.mask),
+        fov_file=_path(key.field_of_view),
+        gti_file=_path(key.gti),
         exclude_times=key.exclude_times,
     )
+
+
+def _path(file: tuple[Path, str] | None) -> Path | None:
+    return None if file is None else file[0]

@@ -120,7 +120,16 @@ def remove_source(project: Project, text: str, why: str | None = None) -> Source
 
 
 def rename_source(project: Project, text: str, label: str, why: str | None = None) -> SourceRow:
-    """Give a source another label; its name follows from its position and is not chosen."""
+    """Give a source another label; its name follows from its position and is not chosen.
+
+    Raises
+    ------
+    SettingsError
+        The label is empty.
+    """
+    label = label.strip()
+    if not label:
+        raise SettingsError("an empty label", text, "give the new label")
     with project.store.write() as writer:
         source = find_source(writer.connection, text)
         run_id = begin_run(writer, "sources rename", project.frozen_settings(), [])

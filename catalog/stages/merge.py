@@ -15,7 +15,7 @@ from catalog.flags import Flag, combine
 from catalog.measure.merging import Members, MergeChoices, merge_band
 from catalog.measure.posterior_columns import to_rows
 from catalog.recipes.recipe import Recipe
-from catalog.schema.measurement import Photometry
+from catalog.schema.measurement import POSTERIORS, Photometry
 from catalog.schema.tables import (
     EventSet,
     Extraction,
@@ -31,7 +31,7 @@ from catalog.stages.work import EVERYWHERE, SourceTable, UnitResult, UnitState, 
 from catalog.store.door import Writer
 
 STAGE = "merge"
-VERSION = 1
+VERSION = 2
 PURPOSE = "photometry"
 
 UPSTREAM = ("apertures", "extract", "photometry")
@@ -42,6 +42,11 @@ COLUMNS = tuple(
     if item.name in vars(Photometry) or item.name.startswith("response_ratio_")
 )
 """Columns of `merged_measurement` that this stage fills."""
+
+
+_POSTERIOR_COLUMNS = tuple(
+    name for name in COLUMNS if name.startswith(POSTERIORS) or name.endswith(("significance", "_no_source"))
+)
 
 
 @dataclass(frozen=True)
@@ -223,7 +228,20 @@ def _merge_one_band(
         columns = merge_band(_members(np.array(offsets), rows), choices)
         table = to_rows({name: columns[name] for name in COLUMNS}, (len(sources),))
         merged |= dict(zip(sources, table, strict=True))
+        for k, source_id in enumerate(sources):
+            if offsets[k + 1] - offsets[k] == 1:
+                merged[source_id] |= _joint_alone(rows[offsets[k]][1], merged[source_id]["flags"])
     return merged
+
+
+def _joint_alone(measurement: Any, flags: int) -> dict[str, Any]:
+    """Columns of a source measured jointly in one observation only: these are exact, the merge is not."""
+    if measurement.joint_cnts_aperbkg is None:
+        return {}
+    found = {name: getattr(measurement, name) for name in _POSTERIOR_COLUMNS}
+    bound = int(Flag.BOUND_ONLY)
+    found["flags"] = (flags & ~bound) | (measurement.flags & bound)
+    return found
 
 
 def _members(offsets: NDArray[np.int64], rows: list[tuple[Any, Any]]) -> Members:
@@ -249,6 +267,9 @@ def _members(offsets: NDArray[np.int64], rows: list[tuple[Any, Any]]) -> Members
         response_ratio=values("response_ratio"),
         response_index1=values("response_index1"),
         response_index3=values("response_index3"),
+        joint_cnts_aperbkg=values("joint_cnts_aperbkg"),
+        joint_psf_frac_aperbkg=values("joint_psf_frac_aperbkg"),
+        joint_bkg_ratio=values("joint_bkg_ratio"),
         flags=np.array([item.flags | row.flags for item, row in rows], dtype=np.int64),
     )
 

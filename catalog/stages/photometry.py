@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,20 @@ from catalog.calibration.provider import Calibration
 from catalog.calibration.spectrum import ReferenceSpectrum
 from catalog.flags import Flag
 from catalog.measure.band_response import BandResponse, band_response
+from catalog.measure.joint_photometry import JointResult
 from catalog.measure.photometry import Counted, PhotometryChoices, photometry
 from catalog.measure.posterior_columns import Columns, to_rows
 from catalog.recipes.recipe import Recipe
 from catalog.schema.tables import BandRow, Extraction, Measurement
 from catalog.stages.extract import BAND_FLAGS
 from catalog.stages.fingerprint import fingerprint
+from catalog.stages.user_files import UserFiles
 from catalog.stages.work import FieldInput, UnitResult, UnitState, store_units
 from catalog.store.arrays import unpack
 from catalog.store.door import Writer
 
 STAGE = "photometry"
-VERSION = 1
+VERSION = 2
 
 COLUMNS = tuple(
     item.name
@@ -56,6 +59,12 @@ class PhotometryContext:
     field: FieldInput
     calibration: Calibration
     spectrum: ReferenceSpectrum
+    own_files: Mapping[int, UserFiles] = dataclasses.field(default_factory=dict)
+
+    def calibration_of(self, source_id: int) -> Calibration:
+        """The calibration of a source, with files of its own where the settings name any."""
+        own = self.own_files.get(source_id)
+        return self.calibration if own is None else own.calibration(self.calibration)
 
     def common(self) -> str:
         """Hash of what any of them depends on."""
@@ -67,26 +76,46 @@ class PhotometryContext:
             self.recipe.background.follows,
             self.recipe.exposure.weighting,
             [self.recipe.limit.alpha, self.recipe.limit.power],
+            self.recipe.crowding.model_dump(),
             [(band.name, band.lo, band.hi, band.eff) for band in self.recipe.energy_bands],
             [self.field.decimal_year, self.field.grating],
         )
 
 
 def plan(
-    context: PhotometryContext, upstream: dict[int, UnitState], states: dict[int, UnitState]
+    context: PhotometryContext,
+    upstream: dict[int, UnitState],
+    states: dict[int, UnitState],
+    companions: dict[int, tuple[int, ...]],
 ) -> dict[int, str]:
     """Return fingerprints of the stale units by source id.
 
+    `companions` are the sources that each is measured together with: its result depends on their counts too.
     A failed extraction is a unit too: what was computed from an earlier one must not stay.
     """
     common = context.common()
     found = {}
     for source_id, state in upstream.items():
-        value = fingerprint(common, state.result_hash)
+        together = sorted(upstream[other].result_hash or "" for other in companions.get(source_id, ()))
+        own = context.own_files.get(source_id)
+        files = [] if own is None else [own.response_key()]
+        value = fingerprint(common, state.result_hash, together, *files)
         known = states.get(source_id)
         if known is None or not known.done or known.fingerprint != value:
             found[source_id] = value
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class JointRows:
+    """Joint photometry of an event set by source id."""
+
+    rows: dict[int, int]
+    result: JointResult
+
+    def of(self, source_ids: Sequence[int]) -> JointResult:
+        """The results of sources; those measured alone have none."""
+        return self.result.take(np.array([self.rows.get(i, -1) for i in source_ids], dtype=np.intp))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,15 +127,25 @@ class PhotometryResult:
 
 
 def compute(
-    connection: Connection, context: PhotometryContext, recipe_id: int, source_ids: Sequence[int]
+    connection: Connection,
+    context: PhotometryContext,
+    recipe_id: int,
+    source_ids: Sequence[int],
+    joint: JointRows | None = None,
 ) -> list[PhotometryResult]:
-    """Photometry of sources in one event set, all bands at once."""
-    extractions, measurements = _load(connection, context, recipe_id, source_ids)
+    """Photometry of sources in one event set, all bands at once; `joint` has those measured together."""
+    extractions, measurements = load(connection, context, recipe_id, source_ids)
     results = []
-    chips = sorted({row.chip_id for row in extractions if row.area_aper is not None})
-    for chip in chips:
-        group = [row for row in extractions if row.area_aper is not None and row.chip_id == chip]
-        results += _on_chip(context, chip, group, measurements)
+    found = [row for row in extractions if row.area_aper is not None]
+    alone = {row.source_id for row in found if row.source_id in context.own_files}
+    for chip in sorted({row.chip_id for row in found}):
+        group = [row for row in found if row.chip_id == chip and row.source_id not in alone]
+        if group:
+            results += _on_chip(context, chip, group, measurements, joint)
+    for row in found:
+        if row.source_id in alone:
+            own = replace(context, calibration=context.calibration_of(row.source_id))
+            results += _on_chip(own, row.chip_id, [row], measurements, joint)
     for row in extractions:
         if row.area_aper is None:
             empty = dict.fromkeys(COLUMNS)
@@ -115,9 +154,10 @@ def compute(
     return sorted(results, key=lambda result: result.source_id)
 
 
-def _load(
+def load(
     connection: Connection, context: PhotometryContext, recipe_id: int, source_ids: Sequence[int]
 ) -> tuple[Sequence[Any], dict[int, list[Any]]]:
+    """Extractions of sources in the order of their ids, and the measurements of each, band by band."""
     chosen = (
         Extraction.event_set_id == context.field.event_set_id,
         Extraction.recipe_id == recipe_id,
@@ -168,19 +208,24 @@ def _load(
 
 
 def _on_chip(
-    context: PhotometryContext, chip: int, group: list[Any], measurements: dict[int, list[Any]]
+    context: PhotometryContext,
+    chip: int,
+    group: list[Any],
+    measurements: dict[int, list[Any]],
+    joint: JointRows | None,
 ) -> list[PhotometryResult]:
     bands = context.recipe.energy_bands
     theta = np.array([row.theta for row in group])
     phi = np.array([row.phi for row in group])
     response = _response(context, chip, theta, phi)
     table = [measurements[row.id] for row in group]
-    counted = _counted(context, chip, group, table, (theta, phi))
+    counted = count_arrays(context, chip, group, table, (theta, phi))
     recipe = context.recipe
     choices = PhotometryChoices(
         recipe.background.follows, recipe.confidence, recipe.limit.alpha, recipe.limit.power
     )
-    columns = photometry(counted, response, bands, context.spectrum, choices)
+    together = None if joint is None else joint.of([row.source_id for row in group])
+    columns = photometry(counted, response, bands, context.spectrum, choices, together)
     kept = np.array([[item.flags & int(BAND_FLAGS) for item in row] for row in table], dtype=np.int64)
     columns["flags"] = columns["flags"] | kept
     if context.calibration.area_extrapolated(context.field.decimal_year) and response is not None:
@@ -219,13 +264,15 @@ def _response(
     )
 
 
-def _counted(
+def count_arrays(
     context: PhotometryContext,
     chip: int,
     group: list[Any],
     table: list[list[Any]],
     position: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> Counted:
+    """What photometry takes, of extractions on one chip."""
+
     def per_band(name: str, empty: float = 0.0) -> NDArray[Any]:
         return np.array([[_or(getattr(item, name), empty) for item in row] for row in table])
 

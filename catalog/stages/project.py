@@ -59,7 +59,7 @@ class Project:
         chosen = self.settings.calibration
         # "files" names no data of its own: the user's files replace pieces of the packaged calibration.
         provider = "builtin" if chosen.provider == "files" else chosen.provider
-        return open_calibration(provider, chosen.area_table, chosen.rmf)
+        return open_calibration(provider, chosen.area_table, chosen.rmf, chosen.caldb)
 
     def spectrum(self) -> ReferenceSpectrum:
         """Return the reference spectrum of the settings."""
@@ -133,6 +133,10 @@ def _make_folder(folder: Path) -> None:
 
 def _cannot_open(where: str, error: Exception) -> ProjectError:
     reason = " ".join(str(getattr(error, "orig", error)).split())
+    if "malformed" in reason:
+        return ProjectError(
+            f"the database file is damaged ({reason})", where, "restore it from a copy", code="DAMAGED"
+        )
     return ProjectError(f"the database cannot be opened ({reason})", where, "check address and rights")
 
 
@@ -167,14 +171,17 @@ def upgrade_project(folder: Path) -> tuple[str | None, str]:
     ProjectError
         It is missing or cannot be written.
     """
-    engine = open_engine(_existing_database(folder))
-    before = database_revision(engine)
+    url = _existing_database(folder)
+    engine = open_engine(url)
     try:
+        before = database_revision(engine)
         check_revision(engine)
     except SchemaVersionError as error:
         if error.code != "SCHEMA_OLDER":
             raise
         upgrade(engine)
+    except DatabaseError as error:
+        raise _cannot_open(url.render_as_string(), error) from error
     return before, REVISIONS[-1]
 
 

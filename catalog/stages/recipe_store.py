@@ -68,7 +68,18 @@ def add_recipe(writer: Writer, run_id: int, recipe: Recipe) -> None:
 
 
 def store_recipe(store: Store, settings: dict[str, Any], recipe: Recipe) -> None:
-    """Store a recipe as a run of its own."""
+    """Store a recipe as a run of its own.
+
+    Raises
+    ------
+    SettingsError
+        Another recipe under the name of a shipped one: the name would promise what it does not do.
+    """
+    shipped = shipped_recipes().get(recipe.name)
+    if shipped is not None and shipped.content_hash != recipe.content_hash:
+        raise SettingsError(
+            "the name of a shipped recipe keeps its choices", recipe.name, "choose another name in the file"
+        )
     with store.write() as writer:
         run_id = begin_run(writer, "recipe add", settings, [])
         add_recipe(writer, run_id, recipe)

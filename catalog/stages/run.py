@@ -5,19 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
 
 from catalog.calibration.provider import Calibration
+from catalog.calibration.psf import PsfLibrary
 from catalog.errors import SettingsError
 from catalog.schema.tables import Extraction, WorkUnit
-from catalog.stages import apertures, extract, merge, photometry
+from catalog.stages import (
+    apertures,
+    extract,
+    joint,
+    merge,
+    merged_properties,
+    merged_variability,
+    photometry,
+    properties,
+    variability,
+)
 from catalog.stages.executor import Executor, open_executor, worker_count
 from catalog.stages.field_cache import field_key, observed_field
+from catalog.stages.hydrogen_columns import hydrogen_columns
 from catalog.stages.project import Project
+from catalog.stages.property_rows import PropertyContext
 from catalog.stages.recipe_store import StoredRecipe, band_ids, stored_recipes
+from catalog.stages.user_files import files_by_source
 from catalog.stages.work import (
     EVERYWHERE,
     FieldInput,
@@ -29,7 +44,16 @@ from catalog.stages.work import (
 )
 from catalog.store.runs import begin_run, end_run
 
-STAGES = ("apertures", "extract", "photometry", "merge")
+STAGES = (
+    "apertures",
+    "extract",
+    "photometry",
+    "properties",
+    "variability",
+    "merge",
+    "merged_properties",
+    "merged_variability",
+)
 BATCH = 250
 """Units computed and committed together: what a killed run loses at most, per stage."""
 PRELOAD = ("catalog.stages.extract", "catalog.events.dither_kernel", "catalog.calibration.psf_kernels")
@@ -37,6 +61,8 @@ PRELOAD = ("catalog.stages.extract", "catalog.events.dither_kernel", "catalog.ca
 WORTH_A_POOL = 800
 """Extractions below which starting worker processes costs more than they save."""
 
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Progress: called with a description and a number of units, gives a function that counts them."""
 
@@ -146,6 +172,7 @@ class _Run:
             self.sources = source_table(connection)
             self.bands = band_ids(connection)
         self.pairs = _pairs(self.fields, self.sources)
+        self.nh = hydrogen_columns(project.settings, self.sources)
 
     def execute(self, workers: int) -> RunReport:
         state = "failed"
@@ -157,6 +184,8 @@ class _Run:
                     for item in self.fields:
                         self._one_field(stored, item)
                     self._merge(stored)
+                    self._merged_properties(stored)
+                    self._merged_variability(stored)
             state = "partial" if self.report.failed else "done"
         finally:
             if self.report.run_id is not None:
@@ -182,10 +211,18 @@ class _Run:
             self._extract(stored, item)
         if "photometry" in self.stages:
             self._photometry(stored, item)
+        if "properties" in self.stages:
+            self._properties(stored, item)
+        if "variability" in self.stages:
+            self._variability(stored, item)
+
+    def _psf(self, item: FieldInput) -> PsfLibrary:
+        """Point spread functions with the blur of an event list's positions."""
+        return self.calibration.psf.with_blur(item.psf_blur)
 
     def _apertures(self, stored: StoredRecipe, item: FieldInput) -> None:
         rows = self.pairs[item.event_set_id]
-        units = apertures.plan(stored.recipe, item, self.sources, rows, self.calibration.psf)
+        units = apertures.plan(stored.recipe, item, self.sources, rows, self._psf(item))
         with self.project.store.read() as connection:
             states = unit_states(connection, apertures.STAGE, stored.id, item.scope)
         stale = apertures.stale(units, states)
@@ -195,7 +232,7 @@ class _Run:
         with self.track(_title(apertures.STAGE, stored, item), len(stale)) as advance:
             for batch in batches(stale, BATCH):
                 found = apertures.compute(
-                    list(batch), stored.recipe, item, observed, self.sources, self.calibration.psf
+                    list(batch), stored.recipe, item, observed, self.sources, self._psf(item)
                 )
                 run_id = self.run_id
                 with self.project.store.write() as writer:
@@ -207,16 +244,18 @@ class _Run:
             upstream = unit_states(connection, apertures.STAGE, stored.id, item.scope)
             states = unit_states(connection, extract.STAGE, stored.id, item.scope)
             units = extract.plan(
-                connection, stored.recipe, stored.id, item, self.calibration.psf, upstream, states
+                connection, stored.recipe, stored.id, item, self._psf(item), upstream, states
             )
         if not self._count(extract.STAGE, stored, item.scope, len(units), len(upstream)):
             return
         bands = stored.recipe.energy_bands
         key = field_key(item)
-        jobs = (extract.ExtractJob(key, tuple(batch), bands) for batch in batches(units, BATCH))
+        jobs = (
+            extract.ExtractJob(key, tuple(batch), bands, item.psf_blur) for batch in batches(units, BATCH)
+        )
         row_numbers = [self.bands[band.name] for band in bands]
         with self.track(_title(extract.STAGE, stored, item), len(units)) as advance:
-            for results in self._map(jobs, len(units)):
+            for results in self._map(extract.compute, jobs, len(units)):
                 run_id = self.run_id
                 with self.project.store.write() as writer:
                     extract.store(writer, run_id, stored.id, item, results, row_numbers)
@@ -225,29 +264,105 @@ class _Run:
                         self.report.reasons[result.reason] = self.report.reasons.get(result.reason, 0) + 1
                 advance(len(results))
 
-    def _map(self, jobs: Iterable[extract.ExtractJob], size: int) -> Iterator[list[extract.ExtractResult]]:
+    def _map(
+        self, compute: Callable[[Job], list[Result]], jobs: Iterable[Job], size: int
+    ) -> Iterator[list[Result]]:
         if size < WORTH_A_POOL:
-            return map(extract.compute, jobs)
+            return map(compute, jobs)
         if self._executor is None:
             self._executor = self._stack.enter_context(open_executor(self._workers, PRELOAD))
-        return self._executor.map(extract.compute, jobs)
+        return self._executor.map(compute, jobs)
 
     def _photometry(self, stored: StoredRecipe, item: FieldInput) -> None:
-        context = photometry.PhotometryContext(stored.recipe, item, self.calibration, self.project.spectrum())
         with self.project.store.read() as connection:
+            context = photometry.PhotometryContext(
+                stored.recipe,
+                item,
+                item.user_files[0].calibration(self.calibration.with_psf(self._psf(item))),
+                self.project.spectrum(),
+                files_by_source(connection, item.user_files),
+            )
             upstream = unit_states(connection, extract.STAGE, stored.id, item.scope)
             states = unit_states(connection, photometry.STAGE, stored.id, item.scope)
-        stale = photometry.plan(context, upstream, states)
+            crowd = joint.load_crowd(connection, context, stored.id, self._psf(item))
+        stale = photometry.plan(context, upstream, states, crowd.companions)
         if not self._count(photometry.STAGE, stored, item.scope, len(stale), len(upstream)):
             return
+        together = joint.measure(context, crowd, stale, self._psf(item))
         with self.track(_title(photometry.STAGE, stored, item), len(stale)) as advance:
             for batch in batches(sorted(stale), BATCH):
                 with self.project.store.read() as connection:
-                    results = photometry.compute(connection, context, stored.id, batch)
+                    results = photometry.compute(connection, context, stored.id, batch, together)
                 run_id = self.run_id
                 with self.project.store.write() as writer:
                     photometry.store(writer, run_id, stored.id, item, results, stale)
                 advance(len(batch))
+
+    def _property_context(self, stored: StoredRecipe) -> PropertyContext:
+        fields = {item.event_set_id: item for item in self.fields}
+        return PropertyContext(stored.recipe, self.calibration, fields, self.nh)
+
+    def _properties(self, stored: StoredRecipe, item: FieldInput) -> None:
+        context = self._property_context(stored)
+        with self.project.store.read() as connection:
+            upstream = [
+                unit_states(connection, stage, stored.id, item.scope)
+                for stage in (extract.STAGE, photometry.STAGE)
+            ]
+            states = unit_states(connection, properties.STAGE, stored.id, item.scope)
+        stale = properties.plan(context, upstream, states)
+        if not self._count(properties.STAGE, stored, item.scope, len(stale), len(upstream[-1])):
+            return
+        row_numbers = [self.bands[band.name] for band in stored.recipe.energy_bands]
+        with self.track(_title(properties.STAGE, stored, item), len(stale)) as advance:
+            for batch in batches(sorted(stale), BATCH):
+                with self.project.store.read() as connection:
+                    results = properties.compute(connection, context, stored.id, item, batch)
+                run_id = self.run_id
+                with self.project.store.write() as writer:
+                    properties.store(writer, run_id, stored.id, item, results, stale, row_numbers)
+                advance(len(batch))
+
+    def _merged_properties(self, stored: StoredRecipe) -> None:
+        if "merged_properties" not in self.stages:
+            return
+        stage, context = merged_properties, self._property_context(stored)
+        with self.project.store.read() as connection:
+            states = unit_states(connection, stage.STAGE, stored.id, EVERYWHERE)
+            stale = stage.plan(connection, context, stored.id, self.sources, states)
+        if not self._count(stage.STAGE, stored, EVERYWHERE, len(stale), len(self.sources)):
+            return
+        row_numbers = [self.bands[band.name] for band in stored.recipe.energy_bands]
+        with self.track(f"{stage.STAGE} {stored.recipe.name}", len(stale)) as advance:
+            for batch in batches(sorted(stale), BATCH):
+                with self.project.store.read() as connection:
+                    results = stage.compute(connection, context, stored.id, batch, row_numbers)
+                run_id = self.run_id
+                with self.project.store.write() as writer:
+                    stage.store(writer, run_id, stored.id, results, stale)
+                advance(len(batch))
+
+    def _variability(self, stored: StoredRecipe, item: FieldInput) -> None:
+        with self.project.store.read() as connection:
+            upstream = unit_states(connection, extract.STAGE, stored.id, item.scope)
+            states = unit_states(connection, variability.STAGE, stored.id, item.scope)
+            units = variability.plan(
+                connection, stored.recipe, stored.id, item, self._psf(item), upstream, states
+            )
+        if not self._count(variability.STAGE, stored, item.scope, len(units), len(upstream)):
+            return
+        key = field_key(item)
+        jobs = (variability.job(key, batch, stored.recipe, item.psf_blur) for batch in batches(units, BATCH))
+        row_numbers = [self.bands[band.name] for band in stored.recipe.energy_bands]
+        with self.track(_title(variability.STAGE, stored, item), len(units)) as advance:
+            for results in self._map(variability.compute, jobs, len(units)):
+                run_id = self.run_id
+                with self.project.store.write() as writer:
+                    variability.store(writer, run_id, stored.id, item, results, row_numbers)
+                for result in results:
+                    if result.reason:
+                        self.report.reasons[result.reason] = self.report.reasons.get(result.reason, 0) + 1
+                advance(len(results))
 
     def _merge(self, stored: StoredRecipe) -> None:
         if "merge" not in self.stages:
@@ -266,6 +381,26 @@ class _Run:
                 run_id = self.run_id
                 with self.project.store.write() as writer:
                     merge.store(writer, run_id, stored.id, results, stale, row_numbers)
+                advance(len(batch))
+
+    def _merged_variability(self, stored: StoredRecipe) -> None:
+        if "merged_variability" not in self.stages:
+            return
+        stage = merged_variability
+        context = stage.MergedVariabilityContext(stored.recipe, self.project.spectrum())
+        with self.project.store.read() as connection:
+            states = unit_states(connection, stage.STAGE, stored.id, EVERYWHERE)
+            stale = stage.plan(connection, context, stored.id, self.sources, states)
+        if not self._count(stage.STAGE, stored, EVERYWHERE, len(stale), len(self.sources)):
+            return
+        row_numbers = [self.bands[band.name] for band in stored.recipe.energy_bands]
+        with self.track(f"{stage.STAGE} {stored.recipe.name}", len(stale)) as advance:
+            for batch in batches(sorted(stale), BATCH):
+                with self.project.store.read() as connection:
+                    results = stage.compute(connection, context, stored.id, batch, row_numbers)
+                run_id = self.run_id
+                with self.project.store.write() as writer:
+                    stage.store(writer, run_id, stored.id, results, stale)
                 advance(len(batch))
 
     def _drop_lost_pairs(self, stored: StoredRecipe) -> None:

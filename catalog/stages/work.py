@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
+from catalog.calibration.psf_blur import BLUR
 from catalog.config import Settings
 from catalog.measure.placement import Correction
 from catalog.schema.tables import EventSet, InputFile, Observation, Source, WorkUnit
 from catalog.stages.checksum import file_sha256
+from catalog.stages.user_files import UserFiles, user_files
 from catalog.store.door import Writer
 
 EVERYWHERE = "all"
@@ -35,14 +37,19 @@ class FieldInput:
         The event list.
     aspect
         Aspect solutions as (path, SHA-256).
-    gti
-        Good time file as (path, SHA-256), None without one.
+    bad_pixels, mask, field_of_view, gti
+        Bad pixels, windows of the chips, region of the field and good times as (path, SHA-256), None without
+        one.
     exclude_times
         Times left out.
     ra_pnt, dec_pnt, roll_pnt, decimal_year, grating
         As in `observation`.
     correction
         Astrometric correction.
+    psf_blur
+        Blur of event positions beyond the packaged point spread functions, arcsec.
+    user_files
+        The user's responses and PSF images: first those of the observation, then those of sources.
     """
 
     event_set_id: int
@@ -50,6 +57,9 @@ class FieldInput:
     path: Path
     sha256: str
     aspect: tuple[tuple[Path, str], ...]
+    bad_pixels: tuple[Path, str] | None
+    mask: tuple[Path, str] | None
+    field_of_view: tuple[Path, str] | None
     gti: tuple[Path, str] | None
     exclude_times: tuple[tuple[float, float], ...]
     ra_pnt: float
@@ -58,13 +68,18 @@ class FieldInput:
     decimal_year: float
     grating: str
     correction: Correction
+    psf_blur: float
+    user_files: tuple[UserFiles, ...] = (UserFiles(),)
 
     def geometry_key(self) -> list[Any]:
         """What the regions of this event set can depend on, besides sources, recipe and PSF."""
         return [
             self.sha256,
             [sha256 for _, sha256 in self.aspect],
-            None if self.gti is None else self.gti[1],
+            [
+                None if file is None else file[1]
+                for file in (self.bad_pixels, self.mask, self.field_of_view, self.gti)
+            ],
             [list(interval) for interval in self.exclude_times],
             [self.correction.dx, self.correction.dy, self.correction.rotation, self.correction.scale],
         ]
@@ -77,6 +92,7 @@ def field_inputs(connection: Connection, settings: Settings, role: str = "photom
             Observation,
             EventSet.id.label("event_set_id"),
             EventSet.ancillary,
+            EventSet.position_kind,
             InputFile.path,
             InputFile.sha256,
         )
@@ -101,7 +117,10 @@ def _field_input(row: Any, settings: Settings, role: str) -> FieldInput:
         path=Path(row.path),
         sha256=row.sha256,
         aspect=aspect,
-        gti=None if chosen.gti is None else (chosen.gti, file_sha256(chosen.gti)),
+        bad_pixels=_chosen_file(chosen.badpix, row.ancillary.get("bpix1", ())),
+        mask=_chosen_file(chosen.mask, row.ancillary.get("msk1", ())),
+        field_of_view=_chosen_file(chosen.fov),
+        gti=_chosen_file(chosen.gti),
         exclude_times=tuple(chosen.exclude_times),
         ra_pnt=row.ra_pnt,
         dec_pnt=row.dec_pnt,
@@ -109,7 +128,18 @@ def _field_input(row: Any, settings: Settings, role: str) -> FieldInput:
         decimal_year=row.decimal_year,
         grating=row.grating,
         correction=Correction(dx, dy, row.correction_rotation or 0.0, row.correction_scale or 1.0),
+        psf_blur=BLUR[row.position_kind]
+        if settings.calibration.psf_blur is None
+        else settings.calibration.psf_blur,
+        user_files=user_files(chosen),
     )
+
+
+def _chosen_file(setting: Path | None, found: Sequence[dict[str, Any]] = ()) -> tuple[Path, str] | None:
+    """The file of the settings, else the one recorded with the event list, with its SHA-256."""
+    if setting is not None:
+        return setting, file_sha256(setting)
+    return (Path(found[0]["path"]), str(found[0]["sha256"])) if found else None
 
 
 @dataclass(frozen=True, eq=False)

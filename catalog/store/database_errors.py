@@ -24,6 +24,7 @@ _SENTENCES: dict[str, tuple[str, str, str]] = {
     "disk is full": _FULL,
     "No space left on device": _FULL,
     "unable to open database file": _CLOSED,
+    "malformed": ("the database file is damaged", "restore it from a copy", "DAMAGED"),
     "not a database": ("the file is no database", "give a catalog made by `srccat init`", "NOT_A_DATABASE"),
     "connection to server": _SERVER,
     "failed to resolve host": _SERVER,

@@ -165,7 +165,11 @@ class Store:
         # SQLite reads from one snapshot by itself, and `open_engine` makes a plain transaction query-only.
         snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         options = snapshot if self.engine.dialect.name == "postgresql" else {}
-        with self.engine.connect().execution_options(**options) as connection, connection.begin():
+        with (
+            explained(self.engine),
+            self.engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     @property

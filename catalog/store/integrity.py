@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Engine
 
 from catalog.errors import ProjectError
+from catalog.store.database_errors import explained
 from catalog.store.migrate import row_counts
 
 
@@ -16,7 +17,7 @@ def integrity(engine: Engine) -> list[str]:
     ProjectError
         For a damaged file or broken references.
     """
-    with engine.connect() as connection:
+    with explained(engine), engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             answer = connection.exec_driver_sql("PRAGMA integrity_check").fetchone()
             if answer is None or answer[0] != "ok":

@@ -400,6 +400,12 @@ def upgrade() -> None:
             "energy_hi", sa.Double(), nullable=True, comment="Upper energy cut of the event list [keV]"
         ),
         sa.Column(
+            "position_kind",
+            sa.Text(),
+            nullable=False,
+            comment="How event positions came about: edser, randomize, none, simulated or hrc; decides the PSF's blur",
+        ),
+        sa.Column(
             "ancillary", sa.Text(), nullable=False, comment="Companion files by kind: path, size, SHA-256"
         ),
         sa.Column("dropped", sa.Text(), nullable=False, comment="Events dropped on reading, by reason"),
@@ -1292,6 +1298,450 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_merged_measurement_run_id"), ["run_id"], unique=False)
 
     op.create_table(
+        "merged_property",
+        sa.Column(
+            "id",
+            sa.Integer(),
+            nullable=False,
+            comment="Row number within the table; carries no meaning outside this database",
+        ),
+        sa.Column("run_id", sa.Integer(), nullable=False, comment="Run that wrote the row"),
+        sa.Column("merge_id", sa.Integer(), nullable=False, comment="Merge"),
+        sa.Column("band_id", sa.Integer(), nullable=False, comment="Band"),
+        sa.Column(
+            "merged_net_rate_aper",
+            sa.Double(),
+            nullable=True,
+            comment="Rate of summed counts with one background ratio (srcflux's MERGED_NET_RATE_APER) [count s-1]",
+        ),
+        sa.Column(
+            "merged_net_rate_aper_lolim",
+            sa.Double(),
+            nullable=True,
+            comment="Rate of summed counts with one background ratio (srcflux's MERGED_NET_RATE_APER); lower end of the interval [count s-1]",
+        ),
+        sa.Column(
+            "merged_net_rate_aper_hilim",
+            sa.Double(),
+            nullable=True,
+            comment="Rate of summed counts with one background ratio (srcflux's MERGED_NET_RATE_APER); upper end of the interval [count s-1]",
+        ),
+        sa.Column(
+            "merged_aprates_photflux_aper",
+            sa.Double(),
+            nullable=True,
+            comment="Photon flux of summed counts with one background ratio (srcflux's MERGED_NET_APRATES_PHOTFLUX_APER) [photon cm-2 s-1]",
+        ),
+        sa.Column(
+            "merged_aprates_photflux_aper_lolim",
+            sa.Double(),
+            nullable=True,
+            comment="Photon flux of summed counts with one background ratio (srcflux's MERGED_NET_APRATES_PHOTFLUX_APER); lower end of the interval [photon cm-2 s-1]",
+        ),
+        sa.Column(
+            "merged_aprates_photflux_aper_hilim",
+            sa.Double(),
+            nullable=True,
+            comment="Photon flux of summed counts with one background ratio (srcflux's MERGED_NET_APRATES_PHOTFLUX_APER); upper end of the interval [photon cm-2 s-1]",
+        ),
+        sa.Column(
+            "merged_net_photflux_aper",
+            sa.Double(),
+            nullable=True,
+            comment="Mean of net photon fluxes weighted by live time (as srcflux's code gives MERGED_NET_PHOTFLUX_APER) [photon cm-2 s-1]",
+        ),
+        sa.Column(
+            "merged_net_photflux_aper_lolim",
+            sa.Double(),
+            nullable=True,
+            comment="Mean of net photon fluxes weighted by live time (as srcflux's code gives MERGED_NET_PHOTFLUX_APER); lower end of the interval [photon cm-2 s-1]",
+        ),
+        sa.Column(
+            "merged_net_photflux_aper_hilim",
+            sa.Double(),
+            nullable=True,
+            comment="Mean of net photon fluxes weighted by live time (as srcflux's code gives MERGED_NET_PHOTFLUX_APER); upper end of the interval [photon cm-2 s-1]",
+        ),
+        sa.Column(
+            "merged_net_photflux_guide",
+            sa.Double(),
+            nullable=True,
+            comment="Combined net counts over combined exposure (srcflux's merged flux as its guide describes it) [photon cm-2 s-1]",
+        ),
+        sa.Column(
+            "merged_rate_areascal",
+            sa.Double(),
+            nullable=True,
+            comment="Background ratio behind merged_net_rate_aper",
+        ),
+        sa.Column(
+            "merged_photflux_areascal",
+            sa.Double(),
+            nullable=True,
+            comment="Background ratio behind merged_aprates_photflux_aper",
+        ),
+        sa.Column(
+            "psf_weighted_exposure_time",
+            sa.Double(),
+            nullable=True,
+            comment="Sum of live time times PSF fraction [s]",
+        ),
+        sa.Column(
+            "psf_weighted_exposure",
+            sa.Double(),
+            nullable=True,
+            comment="Sum of exposure times PSF fraction of the source apertures [cm2 s]",
+        ),
+        sa.Column(
+            "psf_weighted_exposure_bkg",
+            sa.Double(),
+            nullable=True,
+            comment="Sum of exposure times PSF fraction of the background regions [cm2 s]",
+        ),
+        sa.Column(
+            "net_cnts",
+            sa.Double(),
+            nullable=True,
+            comment="Counts less scaled background (ACIS Extract's NET_CNTS); may be negative [count]",
+        ),
+        sa.Column(
+            "net_cnts_sigma_up",
+            sa.Double(),
+            nullable=True,
+            comment="Upper error of net_cnts (Gehrels 1986) [count]",
+        ),
+        sa.Column(
+            "net_cnts_sigma_low",
+            sa.Double(),
+            nullable=True,
+            comment="Lower error of net_cnts (Gehrels 1986) [count]",
+        ),
+        sa.Column(
+            "mean_arf",
+            sa.Double(),
+            nullable=True,
+            comment="Mean area over the band's channels, with the PSF fraction in it (ACIS Extract's MEAN_ARF) [cm2]",
+        ),
+        sa.Column(
+            "flux1_aper",
+            sa.Double(),
+            nullable=True,
+            comment="Photon flux, sum over channels of net counts over area (ACIS Extract's FLUX1); may be negative [photon cm-2 s-1]",
+        ),
+        sa.Column(
+            "flux2_aper",
+            sa.Double(),
+            nullable=True,
+            comment="Photon flux, net counts over mean area (ACIS Extract's FLUX2, PhotonFlux); may be negative [photon cm-2 s-1]",
+        ),
+        sa.Column(
+            "energyflux_aper",
+            sa.Double(),
+            nullable=True,
+            comment="flux2_aper times the observed median energy (ACIS Extract's EnergyFlux) [erg cm-2 s-1]",
+        ),
+        sa.Column(
+            "energ_mean_observed",
+            sa.Double(),
+            nullable=True,
+            comment="Mean channel energy weighted by net counts [keV]",
+        ),
+        sa.Column(
+            "energ_mean_incident",
+            sa.Double(),
+            nullable=True,
+            comment="Mean channel energy weighted by net counts over area [keV]",
+        ),
+        sa.Column(
+            "energ_pct25_observed",
+            sa.Double(),
+            nullable=True,
+            comment="Energy below which 25 % of the net counts lie [keV]",
+        ),
+        sa.Column(
+            "energ_pct25_incident",
+            sa.Double(),
+            nullable=True,
+            comment="Energy below which 25 % of the net counts over area lie [keV]",
+        ),
+        sa.Column(
+            "energ_pct50_observed",
+            sa.Double(),
+            nullable=True,
+            comment="Energy below which 50 % of the net counts lie [keV]",
+        ),
+        sa.Column(
+            "energ_pct50_incident",
+            sa.Double(),
+            nullable=True,
+            comment="Energy below which 50 % of the net counts over area lie [keV]",
+        ),
+        sa.Column(
+            "energ_pct75_observed",
+            sa.Double(),
+            nullable=True,
+            comment="Energy below which 75 % of the net counts lie [keV]",
+        ),
+        sa.Column(
+            "energ_pct75_incident",
+            sa.Double(),
+            nullable=True,
+            comment="Energy below which 75 % of the net counts over area lie [keV]",
+        ),
+        sa.Column(
+            "flux_aper_raw",
+            sa.Double(),
+            nullable=True,
+            comment="Sum over events of energy over area and live time, source aperture (srcflux's FLUX_APER) [erg cm-2 s-1]",
+        ),
+        sa.Column(
+            "flux_aperbkg_raw",
+            sa.Double(),
+            nullable=True,
+            comment="Sum over events of energy over area and live time, background region (srcflux's BG_FLUX_APER) [erg cm-2 s-1]",
+        ),
+        sa.Column("model_nh", sa.Double(), nullable=True, comment="Hydrogen column of the model flux [cm-2]"),
+        sa.Column(
+            "mflux_conversion",
+            sa.Double(),
+            nullable=True,
+            comment="Factor between src_rate_aper and mflux_aper (srcflux's MFLUX_CNV) [erg cm-2 count-1]",
+        ),
+        sa.Column(
+            "umflux_conversion",
+            sa.Double(),
+            nullable=True,
+            comment="Factor between src_rate_aper and umflux_aper (srcflux's UMFLUX_CNV) [erg cm-2 count-1]",
+        ),
+        sa.Column(
+            "mflux_aper",
+            sa.Double(),
+            nullable=True,
+            comment="Absorbed flux of the recipe's model [erg cm-2 s-1]",
+        ),
+        sa.Column(
+            "mflux_aper_lolim",
+            sa.Double(),
+            nullable=True,
+            comment="Absorbed flux of the recipe's model; lower end of the interval [erg cm-2 s-1]",
+        ),
+        sa.Column(
+            "mflux_aper_hilim",
+            sa.Double(),
+            nullable=True,
+            comment="Absorbed flux of the recipe's model; upper end of the interval [erg cm-2 s-1]",
+        ),
+        sa.Column(
+            "umflux_aper",
+            sa.Double(),
+            nullable=True,
+            comment="Flux of the recipe's model, absorption removed [erg cm-2 s-1]",
+        ),
+        sa.Column(
+            "umflux_aper_lolim",
+            sa.Double(),
+            nullable=True,
+            comment="Flux of the recipe's model, absorption removed; lower end of the interval [erg cm-2 s-1]",
+        ),
+        sa.Column(
+            "umflux_aper_hilim",
+            sa.Double(),
+            nullable=True,
+            comment="Flux of the recipe's model, absorption removed; upper end of the interval [erg cm-2 s-1]",
+        ),
+        sa.CheckConstraint(
+            "energ_mean_incident BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_energ_mean_incident_finite"),
+        ),
+        sa.CheckConstraint(
+            "energ_mean_observed BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_energ_mean_observed_finite"),
+        ),
+        sa.CheckConstraint(
+            "energ_pct25_incident BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_energ_pct25_incident_finite"),
+        ),
+        sa.CheckConstraint(
+            "energ_pct25_observed BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_energ_pct25_observed_finite"),
+        ),
+        sa.CheckConstraint(
+            "energ_pct50_incident BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_energ_pct50_incident_finite"),
+        ),
+        sa.CheckConstraint(
+            "energ_pct50_observed BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_energ_pct50_observed_finite"),
+        ),
+        sa.CheckConstraint(
+            "energ_pct75_incident BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_energ_pct75_incident_finite"),
+        ),
+        sa.CheckConstraint(
+            "energ_pct75_observed BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_energ_pct75_observed_finite"),
+        ),
+        sa.CheckConstraint(
+            "energyflux_aper BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_energyflux_aper_finite"),
+        ),
+        sa.CheckConstraint(
+            "flux1_aper BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_flux1_aper_finite"),
+        ),
+        sa.CheckConstraint(
+            "flux2_aper BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_flux2_aper_finite"),
+        ),
+        sa.CheckConstraint(
+            "flux_aper_raw BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_flux_aper_raw_finite"),
+        ),
+        sa.CheckConstraint(
+            "flux_aperbkg_raw BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_flux_aperbkg_raw_finite"),
+        ),
+        sa.CheckConstraint("mean_arf >= 0", name=op.f("ck_merged_property_mean_arf_positive")),
+        sa.CheckConstraint(
+            "mean_arf BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_mean_arf_finite"),
+        ),
+        sa.CheckConstraint(
+            "merged_aprates_photflux_aper BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_merged_aprates_photflux_aper_finite"),
+        ),
+        sa.CheckConstraint(
+            "merged_aprates_photflux_aper_hilim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_merged_aprates_photflux_aper_hilim_finite"),
+        ),
+        sa.CheckConstraint(
+            "merged_aprates_photflux_aper_lolim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_merged_aprates_photflux_aper_lolim_finite"),
+        ),
+        sa.CheckConstraint(
+            "merged_net_photflux_aper BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_merged_net_photflux_aper_finite"),
+        ),
+        sa.CheckConstraint(
+            "merged_net_photflux_aper_hilim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_merged_net_photflux_aper_hilim_finite"),
+        ),
+        sa.CheckConstraint(
+            "merged_net_photflux_aper_lolim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_merged_net_photflux_aper_lolim_finite"),
+        ),
+        sa.CheckConstraint(
+            "merged_net_photflux_guide BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_merged_net_photflux_guide_finite"),
+        ),
+        sa.CheckConstraint(
+            "merged_net_rate_aper BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_merged_net_rate_aper_finite"),
+        ),
+        sa.CheckConstraint(
+            "merged_net_rate_aper_hilim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_merged_net_rate_aper_hilim_finite"),
+        ),
+        sa.CheckConstraint(
+            "merged_net_rate_aper_lolim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_merged_net_rate_aper_lolim_finite"),
+        ),
+        sa.CheckConstraint(
+            "merged_photflux_areascal BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_merged_photflux_areascal_finite"),
+        ),
+        sa.CheckConstraint(
+            "merged_rate_areascal BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_merged_rate_areascal_finite"),
+        ),
+        sa.CheckConstraint("mflux_aper >= 0", name=op.f("ck_merged_property_mflux_aper_positive")),
+        sa.CheckConstraint(
+            "mflux_aper BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_mflux_aper_finite"),
+        ),
+        sa.CheckConstraint(
+            "mflux_aper_hilim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_mflux_aper_hilim_finite"),
+        ),
+        sa.CheckConstraint(
+            "mflux_aper_lolim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_mflux_aper_lolim_finite"),
+        ),
+        sa.CheckConstraint(
+            "mflux_conversion BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_mflux_conversion_finite"),
+        ),
+        sa.CheckConstraint("model_nh >= 0", name=op.f("ck_merged_property_model_nh_positive")),
+        sa.CheckConstraint(
+            "model_nh BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_model_nh_finite"),
+        ),
+        sa.CheckConstraint(
+            "net_cnts BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_net_cnts_finite"),
+        ),
+        sa.CheckConstraint(
+            "net_cnts_sigma_low >= 0", name=op.f("ck_merged_property_net_cnts_sigma_low_positive")
+        ),
+        sa.CheckConstraint(
+            "net_cnts_sigma_low BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_net_cnts_sigma_low_finite"),
+        ),
+        sa.CheckConstraint(
+            "net_cnts_sigma_up >= 0", name=op.f("ck_merged_property_net_cnts_sigma_up_positive")
+        ),
+        sa.CheckConstraint(
+            "net_cnts_sigma_up BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_net_cnts_sigma_up_finite"),
+        ),
+        sa.CheckConstraint(
+            "psf_weighted_exposure BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_psf_weighted_exposure_finite"),
+        ),
+        sa.CheckConstraint(
+            "psf_weighted_exposure_bkg BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_psf_weighted_exposure_bkg_finite"),
+        ),
+        sa.CheckConstraint(
+            "psf_weighted_exposure_time BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_psf_weighted_exposure_time_finite"),
+        ),
+        sa.CheckConstraint("umflux_aper >= 0", name=op.f("ck_merged_property_umflux_aper_positive")),
+        sa.CheckConstraint(
+            "umflux_aper BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_umflux_aper_finite"),
+        ),
+        sa.CheckConstraint(
+            "umflux_aper_hilim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_umflux_aper_hilim_finite"),
+        ),
+        sa.CheckConstraint(
+            "umflux_aper_lolim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_umflux_aper_lolim_finite"),
+        ),
+        sa.CheckConstraint(
+            "umflux_conversion BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_property_umflux_conversion_finite"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["band_id"], ["band.id"], name=op.f("fk_merged_property_band_id"), ondelete="RESTRICT"
+        ),
+        sa.ForeignKeyConstraint(
+            ["merge_id"], ["merge.id"], name=op.f("fk_merged_property_merge_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["run.id"], name=op.f("fk_merged_property_run_id"), ondelete="RESTRICT"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_merged_property")),
+        sa.UniqueConstraint("merge_id", "band_id", name=op.f("uq_merged_property_merge_id_band_id")),
+        comment="One merge in one band in the terms of srcflux and ACIS Extract",
+    )
+    with op.batch_alter_table("merged_property", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_merged_property_band_id"), ["band_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_merged_property_merge_id"), ["merge_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_merged_property_run_id"), ["run_id"], unique=False)
+
+    op.create_table(
         "merged_variability",
         sa.Column(
             "id",
@@ -1302,6 +1752,9 @@ def upgrade() -> None:
         sa.Column("run_id", sa.Integer(), nullable=False, comment="Run that wrote the row"),
         sa.Column("merge_id", sa.Integer(), nullable=False, comment="Merge"),
         sa.Column("band_id", sa.Integer(), nullable=False, comment="Band"),
+        sa.Column(
+            "flags", sa.BigInteger(), nullable=False, comment="Caveats, a sum of bits: see the flag registry"
+        ),
         sa.Column(
             "var_intra_index",
             sa.Integer(),
@@ -1326,12 +1779,68 @@ def upgrade() -> None:
             nullable=True,
             comment="Probability of variability between observations",
         ),
+        sa.Column(
+            "var_inter_log10_pvalue",
+            sa.Double(),
+            nullable=True,
+            comment="log10 p of the likelihood ratio of one flux to a flux per observation",
+        ),
+        sa.Column(
+            "var_inter_chi2_log10_pvalue",
+            sa.Double(),
+            nullable=True,
+            comment="log10 p of chi-square of the photon fluxes against one flux",
+        ),
+        sa.Column(
+            "ks_merged_log10_pvalue",
+            sa.Double(),
+            nullable=True,
+            comment="log10 p of the Kolmogorov-Smirnov test over all observations in order of time, good time weighted by effective area",
+        ),
+        sa.Column(
+            "ks_min_log10_pvalue",
+            sa.Double(),
+            nullable=True,
+            comment="Smallest log10 p of the Kolmogorov-Smirnov test in a single observation",
+        ),
+        sa.Column(
+            "kp_min_log10_pvalue",
+            sa.Double(),
+            nullable=True,
+            comment="Smallest log10 p of Kuiper's test in a single observation",
+        ),
+        sa.CheckConstraint(
+            "kp_min_log10_pvalue BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_variability_kp_min_log10_pvalue_finite"),
+        ),
+        sa.CheckConstraint(
+            "ks_merged_log10_pvalue BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_variability_ks_merged_log10_pvalue_finite"),
+        ),
+        sa.CheckConstraint(
+            "ks_min_log10_pvalue BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_variability_ks_min_log10_pvalue_finite"),
+        ),
+        sa.CheckConstraint(
+            "var_inter_chi2_log10_pvalue BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_variability_var_inter_chi2_log10_pvalue_finite"),
+        ),
+        sa.CheckConstraint(
+            "var_inter_index BETWEEN 0 AND 10", name=op.f("ck_merged_variability_var_inter_index")
+        ),
+        sa.CheckConstraint(
+            "var_inter_log10_pvalue BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_merged_variability_var_inter_log10_pvalue_finite"),
+        ),
         sa.CheckConstraint(
             "var_inter_prob BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
             name=op.f("ck_merged_variability_var_inter_prob_finite"),
         ),
         sa.CheckConstraint(
             "var_inter_prob BETWEEN 0 AND 1", name=op.f("ck_merged_variability_var_inter_prob_fraction")
+        ),
+        sa.CheckConstraint(
+            "var_intra_index BETWEEN 0 AND 10", name=op.f("ck_merged_variability_var_intra_index")
         ),
         sa.CheckConstraint(
             "var_intra_prob BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
@@ -1598,6 +2107,42 @@ def upgrade() -> None:
             comment="PSF-weighted fraction of time on good pixels, background region",
         ),
         sa.Column(
+            "n_joint",
+            sa.Integer(),
+            nullable=True,
+            comment="Number of sources measured together, this one included; 1 for a source measured alone",
+        ),
+        sa.Column(
+            "contam_cnts_aper",
+            sa.Double(),
+            nullable=True,
+            comment="Expected counts of neighbours in the source aperture [count]",
+        ),
+        sa.Column(
+            "contam_cnts_aperbkg",
+            sa.Double(),
+            nullable=True,
+            comment="Expected counts of neighbours in the background region [count]",
+        ),
+        sa.Column(
+            "joint_cnts_aperbkg",
+            sa.Double(),
+            nullable=True,
+            comment="Counts of the one background region that stands for background and neighbours together [count]",
+        ),
+        sa.Column(
+            "joint_psf_frac_aperbkg",
+            sa.Double(),
+            nullable=True,
+            comment="Share of the source in the region of joint_cnts_aperbkg",
+        ),
+        sa.Column(
+            "joint_bkg_ratio",
+            sa.Double(),
+            nullable=True,
+            comment="Expected counts in the region of joint_cnts_aperbkg over those of background and neighbours in the source aperture",
+        ),
+        sa.Column(
             "area_band",
             sa.Double(),
             nullable=True,
@@ -1835,6 +2380,18 @@ def upgrade() -> None:
             name=op.f("ck_measurement_confidence_finite"),
         ),
         sa.CheckConstraint("confidence BETWEEN 0 AND 1", name=op.f("ck_measurement_confidence_fraction")),
+        sa.CheckConstraint("contam_cnts_aper >= 0", name=op.f("ck_measurement_contam_cnts_aper_positive")),
+        sa.CheckConstraint(
+            "contam_cnts_aper BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_contam_cnts_aper_finite"),
+        ),
+        sa.CheckConstraint(
+            "contam_cnts_aperbkg >= 0", name=op.f("ck_measurement_contam_cnts_aperbkg_positive")
+        ),
+        sa.CheckConstraint(
+            "contam_cnts_aperbkg BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_contam_cnts_aperbkg_finite"),
+        ),
         sa.CheckConstraint("exposure_aper >= 0", name=op.f("ck_measurement_exposure_aper_positive")),
         sa.CheckConstraint(
             "exposure_aper BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
@@ -1894,6 +2451,22 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "flux_significance BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
             name=op.f("ck_measurement_flux_significance_finite"),
+        ),
+        sa.CheckConstraint("joint_bkg_ratio >= 0", name=op.f("ck_measurement_joint_bkg_ratio_positive")),
+        sa.CheckConstraint(
+            "joint_bkg_ratio BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_joint_bkg_ratio_finite"),
+        ),
+        sa.CheckConstraint(
+            "joint_cnts_aperbkg >= 0", name=op.f("ck_measurement_joint_cnts_aperbkg_positive")
+        ),
+        sa.CheckConstraint(
+            "joint_cnts_aperbkg BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_joint_cnts_aperbkg_finite"),
+        ),
+        sa.CheckConstraint(
+            "joint_psf_frac_aperbkg BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_joint_psf_frac_aperbkg_finite"),
         ),
         sa.CheckConstraint(
             "limit_alpha BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
@@ -2036,6 +2609,337 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_measurement_run_id"), ["run_id"], unique=False)
 
     op.create_table(
+        "measurement_property",
+        sa.Column(
+            "id",
+            sa.Integer(),
+            nullable=False,
+            comment="Row number within the table; carries no meaning outside this database",
+        ),
+        sa.Column("run_id", sa.Integer(), nullable=False, comment="Run that wrote the row"),
+        sa.Column("extraction_id", sa.Integer(), nullable=False, comment="Extraction"),
+        sa.Column("band_id", sa.Integer(), nullable=False, comment="Band"),
+        sa.Column(
+            "src_rate_aprates",
+            sa.Double(),
+            nullable=True,
+            comment="Net rate as CIAO's aprates gives it: a Gaussian above 50 net counts [count s-1]",
+        ),
+        sa.Column(
+            "src_rate_aprates_lolim",
+            sa.Double(),
+            nullable=True,
+            comment="Net rate as CIAO's aprates gives it: a Gaussian above 50 net counts; lower end of the interval [count s-1]",
+        ),
+        sa.Column(
+            "src_rate_aprates_hilim",
+            sa.Double(),
+            nullable=True,
+            comment="Net rate as CIAO's aprates gives it: a Gaussian above 50 net counts; upper end of the interval [count s-1]",
+        ),
+        sa.Column(
+            "net_cnts",
+            sa.Double(),
+            nullable=True,
+            comment="Counts less scaled background (ACIS Extract's NET_CNTS); may be negative [count]",
+        ),
+        sa.Column(
+            "net_cnts_sigma_up",
+            sa.Double(),
+            nullable=True,
+            comment="Upper error of net_cnts (Gehrels 1986) [count]",
+        ),
+        sa.Column(
+            "net_cnts_sigma_low",
+            sa.Double(),
+            nullable=True,
+            comment="Lower error of net_cnts (Gehrels 1986) [count]",
+        ),
+        sa.Column(
+            "mean_arf",
+            sa.Double(),
+            nullable=True,
+            comment="Mean area over the band's channels, with the PSF fraction in it (ACIS Extract's MEAN_ARF) [cm2]",
+        ),
+        sa.Column(
+            "flux1_aper",
+            sa.Double(),
+            nullable=True,
+            comment="Photon flux, sum over channels of net counts over area (ACIS Extract's FLUX1); may be negative [photon cm-2 s-1]",
+        ),
+        sa.Column(
+            "flux2_aper",
+            sa.Double(),
+            nullable=True,
+            comment="Photon flux, net counts over mean area (ACIS Extract's FLUX2, PhotonFlux); may be negative [photon cm-2 s-1]",
+        ),
+        sa.Column(
+            "energyflux_aper",
+            sa.Double(),
+            nullable=True,
+            comment="flux2_aper times the observed median energy (ACIS Extract's EnergyFlux) [erg cm-2 s-1]",
+        ),
+        sa.Column(
+            "energ_mean_observed",
+            sa.Double(),
+            nullable=True,
+            comment="Mean channel energy weighted by net counts [keV]",
+        ),
+        sa.Column(
+            "energ_mean_incident",
+            sa.Double(),
+            nullable=True,
+            comment="Mean channel energy weighted by net counts over area [keV]",
+        ),
+        sa.Column(
+            "energ_pct25_observed",
+            sa.Double(),
+            nullable=True,
+            comment="Energy below which 25 % of the net counts lie [keV]",
+        ),
+        sa.Column(
+            "energ_pct25_incident",
+            sa.Double(),
+            nullable=True,
+            comment="Energy below which 25 % of the net counts over area lie [keV]",
+        ),
+        sa.Column(
+            "energ_pct50_observed",
+            sa.Double(),
+            nullable=True,
+            comment="Energy below which 50 % of the net counts lie [keV]",
+        ),
+        sa.Column(
+            "energ_pct50_incident",
+            sa.Double(),
+            nullable=True,
+            comment="Energy below which 50 % of the net counts over area lie [keV]",
+        ),
+        sa.Column(
+            "energ_pct75_observed",
+            sa.Double(),
+            nullable=True,
+            comment="Energy below which 75 % of the net counts lie [keV]",
+        ),
+        sa.Column(
+            "energ_pct75_incident",
+            sa.Double(),
+            nullable=True,
+            comment="Energy below which 75 % of the net counts over area lie [keV]",
+        ),
+        sa.Column(
+            "flux_aper_raw",
+            sa.Double(),
+            nullable=True,
+            comment="Sum over events of energy over area and live time, source aperture (srcflux's FLUX_APER) [erg cm-2 s-1]",
+        ),
+        sa.Column(
+            "flux_aperbkg_raw",
+            sa.Double(),
+            nullable=True,
+            comment="Sum over events of energy over area and live time, background region (srcflux's BG_FLUX_APER) [erg cm-2 s-1]",
+        ),
+        sa.Column("model_nh", sa.Double(), nullable=True, comment="Hydrogen column of the model flux [cm-2]"),
+        sa.Column(
+            "mflux_conversion",
+            sa.Double(),
+            nullable=True,
+            comment="Factor between src_rate_aper and mflux_aper (srcflux's MFLUX_CNV) [erg cm-2 count-1]",
+        ),
+        sa.Column(
+            "umflux_conversion",
+            sa.Double(),
+            nullable=True,
+            comment="Factor between src_rate_aper and umflux_aper (srcflux's UMFLUX_CNV) [erg cm-2 count-1]",
+        ),
+        sa.Column(
+            "mflux_aper",
+            sa.Double(),
+            nullable=True,
+            comment="Absorbed flux of the recipe's model [erg cm-2 s-1]",
+        ),
+        sa.Column(
+            "mflux_aper_lolim",
+            sa.Double(),
+            nullable=True,
+            comment="Absorbed flux of the recipe's model; lower end of the interval [erg cm-2 s-1]",
+        ),
+        sa.Column(
+            "mflux_aper_hilim",
+            sa.Double(),
+            nullable=True,
+            comment="Absorbed flux of the recipe's model; upper end of the interval [erg cm-2 s-1]",
+        ),
+        sa.Column(
+            "umflux_aper",
+            sa.Double(),
+            nullable=True,
+            comment="Flux of the recipe's model, absorption removed [erg cm-2 s-1]",
+        ),
+        sa.Column(
+            "umflux_aper_lolim",
+            sa.Double(),
+            nullable=True,
+            comment="Flux of the recipe's model, absorption removed; lower end of the interval [erg cm-2 s-1]",
+        ),
+        sa.Column(
+            "umflux_aper_hilim",
+            sa.Double(),
+            nullable=True,
+            comment="Flux of the recipe's model, absorption removed; upper end of the interval [erg cm-2 s-1]",
+        ),
+        sa.CheckConstraint(
+            "energ_mean_incident BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_energ_mean_incident_finite"),
+        ),
+        sa.CheckConstraint(
+            "energ_mean_observed BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_energ_mean_observed_finite"),
+        ),
+        sa.CheckConstraint(
+            "energ_pct25_incident BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_energ_pct25_incident_finite"),
+        ),
+        sa.CheckConstraint(
+            "energ_pct25_observed BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_energ_pct25_observed_finite"),
+        ),
+        sa.CheckConstraint(
+            "energ_pct50_incident BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_energ_pct50_incident_finite"),
+        ),
+        sa.CheckConstraint(
+            "energ_pct50_observed BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_energ_pct50_observed_finite"),
+        ),
+        sa.CheckConstraint(
+            "energ_pct75_incident BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_energ_pct75_incident_finite"),
+        ),
+        sa.CheckConstraint(
+            "energ_pct75_observed BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_energ_pct75_observed_finite"),
+        ),
+        sa.CheckConstraint(
+            "energyflux_aper BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_energyflux_aper_finite"),
+        ),
+        sa.CheckConstraint(
+            "flux1_aper BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_flux1_aper_finite"),
+        ),
+        sa.CheckConstraint(
+            "flux2_aper BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_flux2_aper_finite"),
+        ),
+        sa.CheckConstraint(
+            "flux_aper_raw BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_flux_aper_raw_finite"),
+        ),
+        sa.CheckConstraint(
+            "flux_aperbkg_raw BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_flux_aperbkg_raw_finite"),
+        ),
+        sa.CheckConstraint("mean_arf >= 0", name=op.f("ck_measurement_property_mean_arf_positive")),
+        sa.CheckConstraint(
+            "mean_arf BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_mean_arf_finite"),
+        ),
+        sa.CheckConstraint("mflux_aper >= 0", name=op.f("ck_measurement_property_mflux_aper_positive")),
+        sa.CheckConstraint(
+            "mflux_aper BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_mflux_aper_finite"),
+        ),
+        sa.CheckConstraint(
+            "mflux_aper_hilim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_mflux_aper_hilim_finite"),
+        ),
+        sa.CheckConstraint(
+            "mflux_aper_lolim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_mflux_aper_lolim_finite"),
+        ),
+        sa.CheckConstraint(
+            "mflux_conversion BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_mflux_conversion_finite"),
+        ),
+        sa.CheckConstraint("model_nh >= 0", name=op.f("ck_measurement_property_model_nh_positive")),
+        sa.CheckConstraint(
+            "model_nh BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_model_nh_finite"),
+        ),
+        sa.CheckConstraint(
+            "net_cnts BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_net_cnts_finite"),
+        ),
+        sa.CheckConstraint(
+            "net_cnts_sigma_low >= 0", name=op.f("ck_measurement_property_net_cnts_sigma_low_positive")
+        ),
+        sa.CheckConstraint(
+            "net_cnts_sigma_low BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_net_cnts_sigma_low_finite"),
+        ),
+        sa.CheckConstraint(
+            "net_cnts_sigma_up >= 0", name=op.f("ck_measurement_property_net_cnts_sigma_up_positive")
+        ),
+        sa.CheckConstraint(
+            "net_cnts_sigma_up BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_net_cnts_sigma_up_finite"),
+        ),
+        sa.CheckConstraint(
+            "src_rate_aprates BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_src_rate_aprates_finite"),
+        ),
+        sa.CheckConstraint(
+            "src_rate_aprates_hilim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_src_rate_aprates_hilim_finite"),
+        ),
+        sa.CheckConstraint(
+            "src_rate_aprates_lolim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_src_rate_aprates_lolim_finite"),
+        ),
+        sa.CheckConstraint("umflux_aper >= 0", name=op.f("ck_measurement_property_umflux_aper_positive")),
+        sa.CheckConstraint(
+            "umflux_aper BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_umflux_aper_finite"),
+        ),
+        sa.CheckConstraint(
+            "umflux_aper_hilim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_umflux_aper_hilim_finite"),
+        ),
+        sa.CheckConstraint(
+            "umflux_aper_lolim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_umflux_aper_lolim_finite"),
+        ),
+        sa.CheckConstraint(
+            "umflux_conversion BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_measurement_property_umflux_conversion_finite"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["band_id"], ["band.id"], name=op.f("fk_measurement_property_band_id"), ondelete="RESTRICT"
+        ),
+        sa.ForeignKeyConstraint(
+            ["extraction_id"],
+            ["extraction.id"],
+            name=op.f("fk_measurement_property_extraction_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["run.id"], name=op.f("fk_measurement_property_run_id"), ondelete="RESTRICT"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_measurement_property")),
+        sa.UniqueConstraint(
+            "extraction_id", "band_id", name=op.f("uq_measurement_property_extraction_id_band_id")
+        ),
+        comment="One extraction in one band in the terms of srcflux and ACIS Extract",
+    )
+    with op.batch_alter_table("measurement_property", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_measurement_property_band_id"), ["band_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_measurement_property_extraction_id"), ["extraction_id"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_measurement_property_run_id"), ["run_id"], unique=False)
+
+    op.create_table(
         "merge_member",
         sa.Column(
             "id",
@@ -2063,6 +2967,215 @@ def upgrade() -> None:
     with op.batch_alter_table("merge_member", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_merge_member_extraction_id"), ["extraction_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_merge_member_merge_id"), ["merge_id"], unique=False)
+
+    op.create_table(
+        "observation_hardness",
+        sa.Column(
+            "id",
+            sa.Integer(),
+            nullable=False,
+            comment="Row number within the table; carries no meaning outside this database",
+        ),
+        sa.Column("run_id", sa.Integer(), nullable=False, comment="Run that wrote the row"),
+        sa.Column("extraction_id", sa.Integer(), nullable=False, comment="Extraction"),
+        sa.Column(
+            "hard_hm",
+            sa.Double(),
+            nullable=True,
+            comment="Hardness (hard - medium)/(hard + medium) of aperture photon fluxes",
+        ),
+        sa.Column(
+            "hard_hm_lolim",
+            sa.Double(),
+            nullable=True,
+            comment="Hardness (hard - medium)/(hard + medium) of aperture photon fluxes; lower end of the interval",
+        ),
+        sa.Column(
+            "hard_hm_hilim",
+            sa.Double(),
+            nullable=True,
+            comment="Hardness (hard - medium)/(hard + medium) of aperture photon fluxes; upper end of the interval",
+        ),
+        sa.Column(
+            "hard_ms",
+            sa.Double(),
+            nullable=True,
+            comment="Hardness (medium - soft)/(medium + soft) of aperture photon fluxes",
+        ),
+        sa.Column(
+            "hard_ms_lolim",
+            sa.Double(),
+            nullable=True,
+            comment="Hardness (medium - soft)/(medium + soft) of aperture photon fluxes; lower end of the interval",
+        ),
+        sa.Column(
+            "hard_ms_hilim",
+            sa.Double(),
+            nullable=True,
+            comment="Hardness (medium - soft)/(medium + soft) of aperture photon fluxes; upper end of the interval",
+        ),
+        sa.Column(
+            "hard_hs",
+            sa.Double(),
+            nullable=True,
+            comment="Hardness (hard - soft)/(hard + soft) of aperture photon fluxes",
+        ),
+        sa.Column(
+            "hard_hs_lolim",
+            sa.Double(),
+            nullable=True,
+            comment="Hardness (hard - soft)/(hard + soft) of aperture photon fluxes; lower end of the interval",
+        ),
+        sa.Column(
+            "hard_hs_hilim",
+            sa.Double(),
+            nullable=True,
+            comment="Hardness (hard - soft)/(hard + soft) of aperture photon fluxes; upper end of the interval",
+        ),
+        sa.Column(
+            "hard_cnts_hm",
+            sa.Double(),
+            nullable=True,
+            comment="Hardness (hard - medium)/(hard + medium) of net counts",
+        ),
+        sa.Column(
+            "hard_cnts_hm_lolim",
+            sa.Double(),
+            nullable=True,
+            comment="Hardness (hard - medium)/(hard + medium) of net counts; lower end of the interval",
+        ),
+        sa.Column(
+            "hard_cnts_hm_hilim",
+            sa.Double(),
+            nullable=True,
+            comment="Hardness (hard - medium)/(hard + medium) of net counts; upper end of the interval",
+        ),
+        sa.Column(
+            "hard_cnts_ms",
+            sa.Double(),
+            nullable=True,
+            comment="Hardness (medium - soft)/(medium + soft) of net counts",
+        ),
+        sa.Column(
+            "hard_cnts_ms_lolim",
+            sa.Double(),
+            nullable=True,
+            comment="Hardness (medium - soft)/(medium + soft) of net counts; lower end of the interval",
+        ),
+        sa.Column(
+            "hard_cnts_ms_hilim",
+            sa.Double(),
+            nullable=True,
+            comment="Hardness (medium - soft)/(medium + soft) of net counts; upper end of the interval",
+        ),
+        sa.Column(
+            "hard_cnts_hs",
+            sa.Double(),
+            nullable=True,
+            comment="Hardness (hard - soft)/(hard + soft) of net counts",
+        ),
+        sa.Column(
+            "hard_cnts_hs_lolim",
+            sa.Double(),
+            nullable=True,
+            comment="Hardness (hard - soft)/(hard + soft) of net counts; lower end of the interval",
+        ),
+        sa.Column(
+            "hard_cnts_hs_hilim",
+            sa.Double(),
+            nullable=True,
+            comment="Hardness (hard - soft)/(hard + soft) of net counts; upper end of the interval",
+        ),
+        sa.CheckConstraint(
+            "hard_cnts_hm BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_observation_hardness_hard_cnts_hm_finite"),
+        ),
+        sa.CheckConstraint(
+            "hard_cnts_hm_hilim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_observation_hardness_hard_cnts_hm_hilim_finite"),
+        ),
+        sa.CheckConstraint(
+            "hard_cnts_hm_lolim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_observation_hardness_hard_cnts_hm_lolim_finite"),
+        ),
+        sa.CheckConstraint(
+            "hard_cnts_hs BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_observation_hardness_hard_cnts_hs_finite"),
+        ),
+        sa.CheckConstraint(
+            "hard_cnts_hs_hilim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_observation_hardness_hard_cnts_hs_hilim_finite"),
+        ),
+        sa.CheckConstraint(
+            "hard_cnts_hs_lolim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_observation_hardness_hard_cnts_hs_lolim_finite"),
+        ),
+        sa.CheckConstraint(
+            "hard_cnts_ms BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_observation_hardness_hard_cnts_ms_finite"),
+        ),
+        sa.CheckConstraint(
+            "hard_cnts_ms_hilim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_observation_hardness_hard_cnts_ms_hilim_finite"),
+        ),
+        sa.CheckConstraint(
+            "hard_cnts_ms_lolim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_observation_hardness_hard_cnts_ms_lolim_finite"),
+        ),
+        sa.CheckConstraint(
+            "hard_hm BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_observation_hardness_hard_hm_finite"),
+        ),
+        sa.CheckConstraint(
+            "hard_hm_hilim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_observation_hardness_hard_hm_hilim_finite"),
+        ),
+        sa.CheckConstraint(
+            "hard_hm_lolim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_observation_hardness_hard_hm_lolim_finite"),
+        ),
+        sa.CheckConstraint(
+            "hard_hs BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_observation_hardness_hard_hs_finite"),
+        ),
+        sa.CheckConstraint(
+            "hard_hs_hilim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_observation_hardness_hard_hs_hilim_finite"),
+        ),
+        sa.CheckConstraint(
+            "hard_hs_lolim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_observation_hardness_hard_hs_lolim_finite"),
+        ),
+        sa.CheckConstraint(
+            "hard_ms BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_observation_hardness_hard_ms_finite"),
+        ),
+        sa.CheckConstraint(
+            "hard_ms_hilim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_observation_hardness_hard_ms_hilim_finite"),
+        ),
+        sa.CheckConstraint(
+            "hard_ms_lolim BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_observation_hardness_hard_ms_lolim_finite"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["extraction_id"],
+            ["extraction.id"],
+            name=op.f("fk_observation_hardness_extraction_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["run.id"], name=op.f("fk_observation_hardness_run_id"), ondelete="RESTRICT"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_observation_hardness")),
+        sa.UniqueConstraint("extraction_id", name=op.f("uq_observation_hardness_extraction_id")),
+        comment="Hardness of one extraction: of photon fluxes and of counts",
+    )
+    with op.batch_alter_table("observation_hardness", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_observation_hardness_extraction_id"), ["extraction_id"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_observation_hardness_run_id"), ["run_id"], unique=False)
 
     op.create_table(
         "plugin_value",
@@ -2197,6 +3310,9 @@ def upgrade() -> None:
         sa.Column("extraction_id", sa.Integer(), nullable=False, comment="Extraction"),
         sa.Column("band_id", sa.Integer(), nullable=False, comment="Band"),
         sa.Column(
+            "flags", sa.BigInteger(), nullable=False, comment="Caveats, a sum of bits: see the flag registry"
+        ),
+        sa.Column(
             "var_index",
             sa.Integer(),
             nullable=True,
@@ -2227,13 +3343,121 @@ def upgrade() -> None:
             "ks_log10_pvalue", sa.Double(), nullable=True, comment="log10 p of the Kolmogorov-Smirnov test"
         ),
         sa.Column("kp_log10_pvalue", sa.Double(), nullable=True, comment="log10 p of Kuiper's test"),
+        sa.Column(
+            "var_index_net",
+            sa.Integer(),
+            nullable=True,
+            comment="Variability index 0-10 of Gregory and Loredo's test, against a constant source on the background as it varied",
+        ),
+        sa.Column(
+            "var_prob_net",
+            sa.Double(),
+            nullable=True,
+            comment="Gregory-Loredo probability, against a constant source on the background as it varied",
+        ),
+        sa.Column(
+            "gl_log10_odds_net",
+            sa.Double(),
+            nullable=True,
+            comment="log10 of the Gregory-Loredo odds, against a constant source on the background as it varied",
+        ),
+        sa.Column(
+            "ks_prob_net",
+            sa.Double(),
+            nullable=True,
+            comment="1 - p of the KS test, against a constant source on the background as it varied",
+        ),
+        sa.Column(
+            "kp_prob_net",
+            sa.Double(),
+            nullable=True,
+            comment="1 - p of Kuiper's test, against a constant source on the background as it varied",
+        ),
+        sa.Column(
+            "ks_log10_pvalue_net",
+            sa.Double(),
+            nullable=True,
+            comment="log10 p of the Kolmogorov-Smirnov test, against a constant source on the background as it varied",
+        ),
+        sa.Column(
+            "kp_log10_pvalue_net",
+            sa.Double(),
+            nullable=True,
+            comment="log10 p of Kuiper's test, against a constant source on the background as it varied",
+        ),
+        sa.Column(
+            "var_peak_bins",
+            sa.Integer(),
+            nullable=True,
+            comment="Number of time bins with the highest Gregory-Loredo odds",
+        ),
+        sa.Column(
+            "var_mean_bins", sa.Double(), nullable=True, comment="Odds-weighted mean number of time bins"
+        ),
+        sa.Column(
+            "var_frac_3sigma",
+            sa.Double(),
+            nullable=True,
+            comment="Share of the Gregory-Loredo light curve within 3 mean errors of the mean rate",
+        ),
+        sa.Column(
+            "var_frac_5sigma",
+            sa.Double(),
+            nullable=True,
+            comment="Share of the Gregory-Loredo light curve within 5 mean errors of the mean rate",
+        ),
+        sa.Column(
+            "bkg_var_index",
+            sa.Integer(),
+            nullable=True,
+            comment="Variability index 0-10 of the background region",
+        ),
+        sa.Column(
+            "bkg_var_prob",
+            sa.Double(),
+            nullable=True,
+            comment="Gregory-Loredo probability that the background region varies",
+        ),
+        sa.Column(
+            "n_blocks",
+            sa.Integer(),
+            nullable=True,
+            comment="Bayesian blocks of the source aperture: 1 for a constant rate",
+        ),
+        sa.Column(
+            "cnts_timing",
+            sa.Integer(),
+            nullable=True,
+            comment="Counts in the source aperture that the variability tests used [ct]",
+        ),
+        sa.Column(
+            "ontime_timing",
+            sa.Double(),
+            nullable=True,
+            comment="Good time of the variability tests: while the dither showed the source [s]",
+        ),
+        sa.CheckConstraint("bkg_var_index BETWEEN 0 AND 10", name=op.f("ck_variability_bkg_var_index")),
+        sa.CheckConstraint(
+            "bkg_var_prob BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_variability_bkg_var_prob_finite"),
+        ),
+        sa.CheckConstraint("bkg_var_prob BETWEEN 0 AND 1", name=op.f("ck_variability_bkg_var_prob_fraction")),
+        sa.CheckConstraint("cnts_timing >= 0", name=op.f("ck_variability_cnts_timing_positive")),
         sa.CheckConstraint(
             "gl_log10_odds BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
             name=op.f("ck_variability_gl_log10_odds_finite"),
         ),
         sa.CheckConstraint(
+            "gl_log10_odds_net BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_variability_gl_log10_odds_net_finite"),
+        ),
+        sa.CheckConstraint(
             "kp_log10_pvalue BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
             name=op.f("ck_variability_kp_log10_pvalue_finite"),
+        ),
+        sa.CheckConstraint(
+            "kp_log10_pvalue_net BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_variability_kp_log10_pvalue_net_finite"),
         ),
         sa.CheckConstraint(
             "kp_prob BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
@@ -2241,20 +3465,64 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("kp_prob BETWEEN 0 AND 1", name=op.f("ck_variability_kp_prob_fraction")),
         sa.CheckConstraint(
+            "kp_prob_net BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_variability_kp_prob_net_finite"),
+        ),
+        sa.CheckConstraint("kp_prob_net BETWEEN 0 AND 1", name=op.f("ck_variability_kp_prob_net_fraction")),
+        sa.CheckConstraint(
             "ks_log10_pvalue BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
             name=op.f("ck_variability_ks_log10_pvalue_finite"),
+        ),
+        sa.CheckConstraint(
+            "ks_log10_pvalue_net BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_variability_ks_log10_pvalue_net_finite"),
         ),
         sa.CheckConstraint(
             "ks_prob BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
             name=op.f("ck_variability_ks_prob_finite"),
         ),
         sa.CheckConstraint("ks_prob BETWEEN 0 AND 1", name=op.f("ck_variability_ks_prob_fraction")),
+        sa.CheckConstraint(
+            "ks_prob_net BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_variability_ks_prob_net_finite"),
+        ),
+        sa.CheckConstraint("ks_prob_net BETWEEN 0 AND 1", name=op.f("ck_variability_ks_prob_net_fraction")),
+        sa.CheckConstraint("n_blocks >= 0", name=op.f("ck_variability_n_blocks_positive")),
+        sa.CheckConstraint("ontime_timing >= 0", name=op.f("ck_variability_ontime_timing_positive")),
+        sa.CheckConstraint(
+            "ontime_timing BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_variability_ontime_timing_finite"),
+        ),
+        sa.CheckConstraint(
+            "var_frac_3sigma BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_variability_var_frac_3sigma_finite"),
+        ),
+        sa.CheckConstraint(
+            "var_frac_3sigma BETWEEN 0 AND 1", name=op.f("ck_variability_var_frac_3sigma_fraction")
+        ),
+        sa.CheckConstraint(
+            "var_frac_5sigma BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_variability_var_frac_5sigma_finite"),
+        ),
+        sa.CheckConstraint(
+            "var_frac_5sigma BETWEEN 0 AND 1", name=op.f("ck_variability_var_frac_5sigma_fraction")
+        ),
         sa.CheckConstraint("var_index BETWEEN 0 AND 10", name=op.f("ck_variability_var_index")),
+        sa.CheckConstraint("var_index_net BETWEEN 0 AND 10", name=op.f("ck_variability_var_index_net")),
+        sa.CheckConstraint(
+            "var_mean_bins BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_variability_var_mean_bins_finite"),
+        ),
         sa.CheckConstraint(
             "var_prob BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
             name=op.f("ck_variability_var_prob_finite"),
         ),
         sa.CheckConstraint("var_prob BETWEEN 0 AND 1", name=op.f("ck_variability_var_prob_fraction")),
+        sa.CheckConstraint(
+            "var_prob_net BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+            name=op.f("ck_variability_var_prob_net_finite"),
+        ),
+        sa.CheckConstraint("var_prob_net BETWEEN 0 AND 1", name=op.f("ck_variability_var_prob_net_fraction")),
         sa.ForeignKeyConstraint(
             ["band_id"], ["band.id"], name=op.f("fk_variability_band_id"), ondelete="RESTRICT"
         ),
@@ -2305,11 +3573,22 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_plugin_value_band_id"))
 
     op.drop_table("plugin_value")
+    with op.batch_alter_table("observation_hardness", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_observation_hardness_run_id"))
+        batch_op.drop_index(batch_op.f("ix_observation_hardness_extraction_id"))
+
+    op.drop_table("observation_hardness")
     with op.batch_alter_table("merge_member", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_merge_member_merge_id"))
         batch_op.drop_index(batch_op.f("ix_merge_member_extraction_id"))
 
     op.drop_table("merge_member")
+    with op.batch_alter_table("measurement_property", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_measurement_property_run_id"))
+        batch_op.drop_index(batch_op.f("ix_measurement_property_extraction_id"))
+        batch_op.drop_index(batch_op.f("ix_measurement_property_band_id"))
+
+    op.drop_table("measurement_property")
     with op.batch_alter_table("measurement", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_measurement_run_id"))
         batch_op.drop_index(batch_op.f("ix_measurement_extraction_id"))
@@ -2345,6 +3624,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_merged_variability_band_id"))
 
     op.drop_table("merged_variability")
+    with op.batch_alter_table("merged_property", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_merged_property_run_id"))
+        batch_op.drop_index(batch_op.f("ix_merged_property_merge_id"))
+        batch_op.drop_index(batch_op.f("ix_merged_property_band_id"))
+
+    op.drop_table("merged_property")
     with op.batch_alter_table("merged_measurement", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_merged_measurement_run_id"))
         batch_op.drop_index(batch_op.f("ix_merged_measurement_merge_id"))

@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from catalog.errors import InputFileError
-from catalog.events.aspect import Aspect, aspect_histogram, coverage, nominal_aspect, sample_times
+from catalog.events.aspect import Aspect, aspect_histogram, coverage, sample_times
 from catalog.events.aspect_events import aspect_from_events
 from catalog.events.aspect_solution import read_aspect_solution
 from catalog.events.chip_geometry import focal_plane
@@ -92,22 +92,24 @@ def test_few_events_give_the_dither_too(simulated: EventList, solution: Path, nu
     assert np.sqrt(np.mean(np.subtract(true, rebuilt.at(times)) ** 2)) < 0.3
 
 
-def test_too_few_events_give_the_nominal_dither(simulated: EventList) -> None:
-    aspect = aspect_from_events(simulated.select(np.arange(10)))
-    assert aspect.source == "nominal"
-    assert np.hypot(aspect.x_offset, aspect.y_offset).max() <= 16.27 * np.sqrt(2)
-    assert np.ptp(aspect.x_offset) > 25
-    nominal = nominal_aspect(simulated.header, simulated.sky_frame, simulated.all_good_times())
-    np.testing.assert_array_equal(aspect.x_offset, nominal.x_offset)
+def test_what_cannot_be_rebuilt_is_refused_with_a_reason(simulated: EventList) -> None:
+    def refused(events: EventList) -> str:
+        with pytest.raises(InputFileError) as caught:
+            aspect_from_events(events)
+        assert caught.value.code == "NO_ASPECT"
+        return caught.value.what
 
-
-def test_the_default_dither_grew_in_2022(simulated: EventList) -> None:
-    times = simulated.all_good_times()
-    for year, period, amplitude in ((2022.7, 1000.0, 8.0), (2022.8, 2000.0, 16.0)):
-        header = replace(simulated.header, decimal_year=year, roll_pnt=0.0)
-        aspect = nominal_aspect(header, simulated.sky_frame, times)
-        phase = 2 * np.pi * aspect.time / period
-        np.testing.assert_allclose(aspect.x_offset, amplitude / 0.492 * np.sin(phase), atol=1e-6)
+    assert "10 events are fewer" in refused(simulated.select(np.arange(10)))
+    blind = replace(simulated, detx=None, dety=None, chipx=None, chipy=None)
+    assert "neither detector nor chip" in refused(blind)
+    # Detector coordinates of other events than the sky coordinates, dense and sparse.
+    rng = np.random.default_rng(4)
+    assert simulated.detx is not None
+    assert simulated.dety is not None
+    mixed = rng.permutation(len(simulated))
+    shuffled = replace(simulated, detx=simulated.detx[mixed], dety=simulated.dety[mixed])
+    assert "follow one pointing" in refused(shuffled)
+    assert "follow one pointing" in refused(shuffled.select(np.arange(0, len(simulated), 500)))
 
 
 @pytest.mark.parametrize("periods", [(1000.0, 707.1), (2000.0, 1414.2), (1050.0, 690.0)])
@@ -137,8 +139,6 @@ def test_without_detector_columns_the_chips_serve(simulated: EventList, solution
     true = observation_aspect(simulated, [solution]).at(times)
     assert rebuilt.source == "events"
     assert np.sqrt(np.mean(np.subtract(true, rebuilt.at(times)) ** 2)) < 0.3
-    blind = replace(simulated, detx=None, dety=None, chipx=None, chipy=None)
-    assert aspect_from_events(blind).source == "nominal"
 
 
 def test_the_true_roll_is_found(simulated: EventList) -> None:
@@ -192,7 +192,13 @@ def test_solution_parts_in_any_order(simulated: EventList, solution: Path, tmp_p
     times = times[times < joined.time[-1]]
     np.testing.assert_allclose(joined.at(times), whole.at(times), atol=0.2)
     assert observation_aspect(simulated, parts).source == "asol"
-    assert observation_aspect(simulated, parts[1:]).source == "events"
+    # One part of two that the header names is lost: the events serve. Too short although it is all: refused.
+    names = ("early_asol1.fits", "late_asol1.fits.gz")
+    named = replace(simulated, header=replace(simulated.header, ancillary={"ASOLFILE": names}))
+    assert observation_aspect(named, parts[1:]).source == "events"
+    with pytest.raises(InputFileError) as caught:
+        observation_aspect(simulated, parts[1:])
+    assert caught.value.code == "ASPECT_NOT_COVERING"
 
 
 def test_solution_offsets_of_the_module(write_events: Callable[..., Path], tmp_path: Path) -> None:
@@ -212,9 +218,17 @@ def test_solution_offsets_of_the_module(write_events: Callable[..., Path], tmp_p
     assert aspect.roll_offset == pytest.approx(0.002)
 
 
-def test_a_solution_without_rows_is_refused(simulated: EventList, data_dir: Path) -> None:
+def test_a_solution_of_another_observation_is_refused(simulated: EventList, data_dir: Path) -> None:
     with pytest.raises(InputFileError) as caught:
-        observation_aspect(simulated, [data_dir / "real/acis/structure_only_asol.fits.gz"])
+        observation_aspect(simulated, [data_dir / "simulated/collinder/pcadf90002_asol1.fits.gz"])
+    assert caught.value.code == "OTHER_OBSERVATION"
+    assert "90002" in caught.value.what
+
+
+def test_a_solution_without_rows_is_refused(simulated: EventList, data_dir: Path) -> None:
+    other = replace(simulated, header=replace(simulated.header, obs_id="732"))
+    with pytest.raises(InputFileError) as caught:
+        observation_aspect(other, [data_dir / "real/acis/structure_only_asol.fits.gz"])
     assert caught.value.code == "NO_ASPECT"
 
 

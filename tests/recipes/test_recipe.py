@@ -88,10 +88,16 @@ OTHER: dict[str, Any] = {
     "background.neighbour_exclusion": 1.8,
     "background.follows": "exposure",
     "background.cross_chip_kinds": True,
+    "crowding.method": "exclude",
+    "crowding.seed": 2,
+    "crowding.psf_error": 0.1,
     "exposure.weighting": "effective_energy",
     "exposure.psf_fraction": "ideal",
     "limit.alpha": 0.01,
     "limit.power": 0.9,
+    "timing.pvalues": "asymptotic",
+    "timing.bin": 250.0,
+    "timing.light_curves": "all",
 }
 
 

@@ -11,8 +11,10 @@ from astropy.table import Table
 from catalog.calibration.provider import Calibration
 from catalog.events.aspect import aspect_histogram
 from catalog.events.aspect_solution import read_aspect_solution
+from catalog.events.dithered_chips import fold_dither
 from catalog.events.event_list import read_event_list
 from catalog.events.field_of_view import field_of_view
+from catalog.events.good_pixels import good_pixels
 from catalog.events.observation_files import find_observations
 from catalog.events.source_list import read_source_list
 from catalog.simulate.demo_field import DEMO_SEED, DemoField, write_observation
@@ -83,9 +85,9 @@ def test_edge_source_is_at_the_edge_once(demo: DemoField) -> None:
         aspect = read_aspect_solution([aspect_path], events.header, events.sky_frame)
         histogram = aspect_histogram(aspect, events.all_good_times())
         view = field_of_view(events.header, events.sky_frame, histogram, events.chips)
-        fractions.append(
-            float(view.good_fraction(*events.sky_frame.to_sky(source.ra, source.dec), histogram)[0])
-        )
+        equal = dict.fromkeys(view.chips, 1.0)
+        chips = fold_dither(view, good_pixels(view), aspect, events.good_times, equal)
+        fractions.append(float(chips.good_fraction(*events.sky_frame.to_sky(source.ra, source.dec))[0]))
     assert fractions[0] > 0.99
     assert 0.35 < fractions[1] < 0.65
     assert fractions[2] > 0.99

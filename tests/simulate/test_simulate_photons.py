@@ -12,7 +12,9 @@ from catalog.calibration.provider import Calibration
 from catalog.calibration.spectrum import ReferenceSpectrum
 from catalog.events.aspect import Aspect, aspect_histogram
 from catalog.events.chip_geometry import focal_plane
+from catalog.events.dithered_chips import fold_dither
 from catalog.events.field_of_view import field_of_view
+from catalog.events.good_pixels import good_pixels
 from catalog.simulate.dither import dither_offsets
 from catalog.simulate.observation_keywords import observation_header
 from catalog.simulate.photons import SimulatedEvents, simulate_field
@@ -200,7 +202,9 @@ def test_gap_loses_what_the_dither_loses(calibration: Calibration) -> None:
     time = np.arange(0.0, plan.tstop - plan.tstart, 2.0)
     aspect = Aspect(plan.tstart + time, *dither_offsets(plan, time), 0.0, "asol")
     view = field_of_view(header, plan.sky_frame, aspect_histogram(aspect, plan.good_times(3)), plan.chips)
-    good = view.good_fraction(*np.transpose(sky), aspect_histogram(aspect, plan.good_times(3), cell=0.5))
+    times = {chip: plan.good_times(chip) for chip in plan.chips}
+    chips = fold_dither(view, good_pixels(view), aspect, times, dict.fromkeys(plan.chips, 1.0))
+    good = chips.good_fraction(*np.transpose(sky))
     assert 0.5 < good[0] < 0.85
     assert good[1] == pytest.approx(1.0)
     edge, inner = events.counts(2, 0.3, 8.0)

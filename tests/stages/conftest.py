@@ -60,9 +60,7 @@ def small_field(tmp_path_factory: pytest.TempPathFactory) -> SmallField:
     ra = RA + radius * np.cos(angle) / np.cos(np.radians(DEC))
     dec = DEC + radius * np.sin(angle)
     flux = 10 ** rng.uniform(-5, -3.3, 14)
-    sources = [
-        SimulatedSource(f"s{i}", *where) for i, where in enumerate(zip(ra, dec, flux, strict=True))
-    ]
+    sources = [SimulatedSource(f"s{i}", *where) for i, where in enumerate(zip(ra, dec, flux, strict=True))]
     calibration = open_calibration()
     for plan in PLANS:
         write_observation(folder / plan.obs_id, simulate_field(sources, plan, calibration, 3), plan)

@@ -139,14 +139,15 @@ def test_values_arrive_in_the_views(store: Store, ids: dict[str, int]) -> None:
         writer.connection.execute(text("UPDATE measurement SET flags = 4, cnts_aper = 17"))
         writer.connection.execute(text("UPDATE merge SET flags = 8"))
         writer.connection.execute(text("UPDATE merged_measurement SET flags = 16, cnts_aper = 34"))
-        writer.connection.execute(text("UPDATE variability SET var_index = 3"))
+        writer.connection.execute(text("UPDATE variability SET var_index = 3, flags = 64"))
+        writer.connection.execute(text("UPDATE merged_variability SET flags = 128"))
     with store.read() as connection:
         query = "SELECT source_id, band, flags, cnts_aper, var_index, obs_id, role FROM detections"
         assert tuple(connection.execute(text(query)).one()) == (
-            ids["source"], "broad", 5, 17, 3, "x", "photometry",
+            ids["source"], "broad", 69, 17, 3, "x", "photometry",
         )  # fmt: skip
         query = "SELECT source_id, flags, flags_b, cnts_aper_b, cnts_aper_s, var_intra_index_b FROM catalog"
-        assert tuple(connection.execute(text(query)).one()) == (ids["source"], 24, 16, 34, None, 1)
+        assert tuple(connection.execute(text(query)).one()) == (ids["source"], 152, 144, 34, None, 1)
 
 
 def test_a_merge_for_another_purpose_is_not_in_the_catalog(store: Store, ids: dict[str, int]) -> None:

@@ -1,0 +1,153 @@
+"""Good pixels folded with the dither: how much of the live time a sky position spends on them.
+
+A dither of the optical axis shifts a sky position over a chip by nearly the same vector everywhere (chips are
+flat and tilted by little: 1e-4 of the shift). So the share of time on good pixels is the image of good pixels
+correlated with the distribution of shifts, one image per chip; a position costs one look into each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.signal import fftconvolve
+
+from catalog.events.aspect import Aspect, sample_times
+from catalog.events.chip_geometry import CHIP_SIZE
+from catalog.events.field_of_view import FieldOfView
+from catalog.events.good_pixels import GoodPixels
+from catalog.events.good_times import GoodTimes
+from catalog.events.pointing import DET_AXIS
+
+_ROUNDING = 1e-6
+"""Shares closer than this to 0 or 1 are made exactly that: the transforms leave 1e-15 of noise."""
+
+
+@dataclass(frozen=True, eq=False)
+class DitheredChips:
+    """Images of good pixels, folded with the dither.
+
+    Attributes
+    ----------
+    view
+        Chips on the sky at the mean pointing.
+    image
+        Shape (k, rows, columns), share of the reference live time that a sky position which lies on a pixel
+        at mean pointing spends on good pixels of that chip; `pad` more pixels than the chip on each side.
+    pad
+        Pixels around the chip.
+    """
+
+    view: FieldOfView
+    image: NDArray[np.float32]
+    pad: int
+
+    def chip_fraction(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+        """Share of the live time that sky positions spend on good pixels of each chip, shape (n, k)."""
+        return look(self.view, self.image, self.pad, x, y)
+
+    def good_fraction(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+        """Share of the live time that sky positions spend on good pixels of any chip, shape (n,)."""
+        shares: NDArray[np.float64] = np.minimum(self.chip_fraction(x, y).sum(axis=1), 1.0)
+        return shares
+
+
+def look(
+    view: FieldOfView, image: NDArray[np.float32], pad: int, x: ArrayLike, y: ArrayLike
+) -> NDArray[np.float64]:
+    """Values of images of chips at sky positions at the mean pointing, shape (n, k); 0 off the chip."""
+    # Compiled code: imported late, so that commands without events start fast.
+    from catalog.events.dither_kernel import chip_shares
+
+    to_axis = np.array([[1.0, 0.0, DET_AXIS], [0.0, 1.0, DET_AXIS], [0.0, 0.0, 1.0]])
+    return np.asarray(
+        chip_shares(
+            np.atleast_1d(np.asarray(x, dtype=float)) - view.pointing.x,
+            np.atleast_1d(np.asarray(y, dtype=float)) - view.pointing.y,
+            np.radians(view.pointing.roll),
+            np.ascontiguousarray(view.plane.to_chip[list(view.chips)] @ to_axis),
+            image,
+            pad,
+        )
+    )
+
+
+def fold_dither(
+    view: FieldOfView,
+    pixels: GoodPixels,
+    aspect: Aspect,
+    good_times: Mapping[int, GoodTimes],
+    live_share: Mapping[int, float],
+) -> DitheredChips:
+    """Fold good pixels with the dither, each chip over its own good times.
+
+    Parameters
+    ----------
+    view
+        Field of view that `pixels` was made for.
+    pixels
+        Good pixels.
+    aspect
+        Pointing over time.
+    good_times
+        By CCD_ID.
+    live_share
+        Live time of each chip over the reference live time, by CCD_ID.
+    """
+    paths = {chip: _shifts(view, chip, aspect, sample_times(good_times[chip])) for chip in view.chips}
+    widest = max(float(np.abs(shift).max()) for shift in paths.values())
+    # One more than the widest: the times of a passing pixel are sampled at other moments.
+    half = int(np.floor(widest)) + 2
+    images = []
+    for k, chip in enumerate(view.chips):
+        kernel = _kernel(paths[chip], half)
+        # A pixel is seen by the positions whose mean place lies one shift away: a convolution with the
+        # mirrored shifts.
+        folded = fftconvolve(pixels.image[k].astype(float), kernel[::-1, ::-1], mode="full")
+        for pixel in pixels.passing:
+            if pixel.chip_index == k:
+                _remove(folded, pixel.row, pixel.column, pixel.bad, view, chip, aspect, good_times, half)
+        folded = np.where(folded < _ROUNDING, 0.0, np.where(folded > 1.0 - _ROUNDING, 1.0, folded))
+        images.append((folded * live_share[chip]).astype(np.float32))
+    return DitheredChips(view, np.stack(images), half)
+
+
+def _shifts(view: FieldOfView, chip: int, aspect: Aspect, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shift in chip pixels of a sky position against its mean place, shape (n, 2)."""
+    dx, dy = aspect.at(times)
+    x, y = dx - view.mean_offset[0], dy - view.mean_offset[1]
+    middle = 0.5 * (CHIP_SIZE + 1)
+    detx, dety = view.plane.chip_to_det(chip, middle, middle)
+    centre_x, centre_y = view.pointing.det_to_sky(detx, dety)
+    moved = view.plane.det_to_chip(chip, *view.pointing.sky_to_det(centre_x - x, centre_y - y))
+    return np.column_stack(moved) - middle
+
+
+def _kernel(shift: NDArray[np.float64], half: int) -> NDArray[np.float64]:
+    """Distribution of shifts on whole pixels, sums to 1; row and column `half` is no shift."""
+    from catalog.events.dither_kernel import deposit
+
+    columns, rows = np.ascontiguousarray(shift.T)
+    return np.asarray(deposit(columns, rows, 1.0 / len(shift), half))
+
+
+def _remove(
+    folded: NDArray[np.float64],
+    row: int,
+    column: int,
+    bad: GoodTimes,
+    view: FieldOfView,
+    chip: int,
+    aspect: Aspect,
+    good_times: Mapping[int, GoodTimes],
+    half: int,
+) -> None:
+    """Take the time off that a pixel is bad for a while."""
+    during = good_times[chip].intersect(bad)
+    share = during.total() / good_times[chip].total()
+    if share > 0:
+        kernel = _kernel(_shifts(view, chip, aspect, sample_times(during)), half)
+        size = 2 * half + 1
+        folded[row : row + size, column : column + size] -= share * kernel[::-1, ::-1]

@@ -1,0 +1,101 @@
+"""Mask files (msk1): the windows of each chip that were telemetered, and how often.
+
+The rows of one COMPONENT belong together: a shape includes, one that begins with ``!`` cuts out. SAMP_CYC is
+1 where all events were kept, n where every n-th, 0 where none. Limits of pulse height (PHAMIN, PHAMAX) are
+not applied: they lie outside the energies that are measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from catalog.errors import InputFileError
+from catalog.events.bad_pixels import pixel_ranges, table_chips
+from catalog.events.chip_geometry import CHIP_SIZE
+from catalog.events.fits_file import check_observation, open_fits
+
+_TODO = "give the acisf...msk1.fits file of the observation"
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Share of the events that was kept, by chip.
+
+    Attributes
+    ----------
+    share
+        By CCD_ID, images of shape (1024, 1024) of values in [0, 1]; element (0, 0) is CHIPX, CHIPY = 1, 1
+        and axis 0 is CHIPY. A chip without rows of its own is not in it: nothing is known of it.
+    """
+
+    share: Mapping[int, NDArray[np.float32]]
+
+
+def read_mask(path: str | Path, obs_id: str) -> Mask:
+    """Read a mask file.
+
+    Parameters
+    ----------
+    path
+        FITS file with a table per chip of SHAPE, CHIPX, CHIPY and, where present, COMPONENT, SAMP_CYC.
+    obs_id
+        ObsID that the file must be of.
+
+    Raises
+    ------
+    MissingFileError, InputFileError
+        NO_MASK for a file without such a table, OTHER_OBSERVATION, BAD_VALUE, UNSUPPORTED_SHAPE, else as
+        `open_fits`.
+    """
+    where = Path(path)
+    share: dict[int, NDArray[np.float32]] = {}
+    found = False
+    with open_fits(where) as hdus:
+        check_observation(hdus, obs_id, where, "a mask file")
+        for hdu in hdus:
+            if not isinstance(hdu, fits.BinTableHDU):
+                continue
+            names = {name.lower(): name for name in hdu.columns.names}
+            if {"shape", "chipx", "chipy"} <= set(names):
+                found = True
+                _add_table(share, hdu, names, where)
+    if not found:
+        raise InputFileError("no mask table (columns SHAPE, CHIPX, CHIPY)", where, _TODO, code="NO_MASK")
+    return Mask(share)
+
+
+def _add_table(
+    share: dict[int, NDArray[np.float32]], hdu: fits.BinTableHDU, names: dict[str, str], path: Path
+) -> None:
+    table, number = hdu.data, len(hdu.data)
+    if not number:
+        return
+    shapes = np.char.lower(np.char.strip(table[names["shape"]].astype(str)))
+    plain = np.char.lstrip(shapes, "!")
+    unknown = sorted(set(plain.tolist()) - {"rectangle", "point"})
+    if unknown:
+        raise InputFileError(
+            f"shape {unknown[0]!r} in table {hdu.name} is no rectangle", path, _TODO, code="UNSUPPORTED_SHAPE"
+        )
+    chips = table_chips(hdu, names, path, _TODO)
+    chipx = pixel_ranges(table, names["chipx"], plain == "point")
+    chipy = pixel_ranges(table, names["chipy"], plain == "point")
+    component = np.asarray(table[names["component"]]) if "component" in names else np.arange(number)
+    cycle = np.asarray(table[names["samp_cyc"]], dtype=float) if "samp_cyc" in names else np.ones(number)
+    for chip, part in dict.fromkeys(zip(chips.tolist(), component.tolist(), strict=True)):
+        rows = np.flatnonzero((chips == chip) & (component == part))
+        inside = np.ones((CHIP_SIZE, CHIP_SIZE), dtype=bool)
+        for row in rows:
+            one = np.zeros_like(inside)
+            one[chipy[row, 0] - 1 : chipy[row, 1], chipx[row, 0] - 1 : chipx[row, 1]] = True
+            inside &= ~one if shapes[row].startswith("!") else one
+        period = cycle[rows].max()
+        kept = np.float32(0.0 if period <= 0 else 1.0 / period)
+        image = share.setdefault(int(chip), np.zeros((CHIP_SIZE, CHIP_SIZE), dtype=np.float32))
+        np.maximum(image, kept * inside, out=image)

@@ -1,0 +1,174 @@
+"""Joint photometry within stage `photometry`: which sources belong together, and their values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select
+
+from catalog.apertures.groups import Influence
+from catalog.apertures.region import Region, region_from_dict
+from catalog.calibration.psf import PsfLibrary
+from catalog.measure.joint_photometry import joint_photometry
+from catalog.measure.photometry import CSC_CONFIDENCE, Counted, posterior_factors
+from catalog.measure.shared_light import Crowd, find_influence, mean_energies, shared_light
+from catalog.schema.tables import Extraction, RegionRow, Source
+from catalog.stages.photometry import JointRows, PhotometryContext, count_arrays, load
+
+
+@dataclass(frozen=True, eq=False)
+class FieldCrowd:
+    """The sources of an event set with what joins them.
+
+    Attributes
+    ----------
+    source_ids
+        Sources with a measurement, in the order of their natural keys, shape (n,).
+    crowd
+        Their extractions; None where the recipe measures every source alone, or there is none.
+    influence
+        Who influences whom.
+    pixel_scale
+        Arcsec per sky pixel.
+    companions
+        Other members of its group, by source id.
+    """
+
+    source_ids: list[int]
+    crowd: Crowd | None
+    influence: Influence | None
+    pixel_scale: float
+    companions: dict[int, tuple[int, ...]]
+
+
+def load_crowd(
+    connection: Connection, context: PhotometryContext, recipe_id: int, psf: PsfLibrary
+) -> FieldCrowd:
+    """Read the extractions of an event set and find its groups."""
+    alone = FieldCrowd([], None, None, 1.0, {})
+    if context.recipe.crowding.method != "joint":
+        return alone
+    places = _places(connection, context, recipe_id)
+    extractions, measurements = load(connection, context, recipe_id, [row.source_id for row in places])
+    by_id = {row.source_id: row for row in extractions if row.area_aper is not None}
+    used = [row for row in places if row.source_id in by_id and row.area_aperbkg is not None]
+    if len(used) < 2:
+        return alone
+    rows = [by_id[row.source_id] for row in used]
+    regions = _regions(connection, context, recipe_id)
+    factors, counted = _factors(context, rows, measurements)
+    kept = np.flatnonzero(np.isfinite(factors[2]).all(axis=1))
+    scale = float(np.sqrt(used[0].area_aper / regions[used[0].id]["source"][1]))
+    own = [used[i] for i in kept]
+    crowd = Crowd(
+        x=np.array([row.x for row in own]),
+        y=np.array([row.y for row in own]),
+        radius=np.array([row.radius_aper for row in own]) / scale,
+        theta=np.array([row.theta for row in own]),
+        phi=np.array([row.phi for row in own]),
+        source=[regions[row.id]["source"][0] for row in own],
+        background=[regions[row.id]["background"][0] for row in own],
+        n=factors[4][kept].astype(np.int64),
+        m=factors[5][kept].astype(np.int64),
+        f=factors[0][kept],
+        g=factors[1][kept],
+        r=factors[2][kept],
+        time=factors[3][kept],
+        energy=mean_energies([counted[i] for i in kept], context.recipe.energy_bands),
+    )
+    found = find_influence(crowd, psf, scale, max(band.eff for band in context.recipe.energy_bands))
+    source_ids = [row.source_id for row in own]
+    companions = {
+        source_ids[i]: tuple(source_ids[j] for j in group if j != i)
+        for group in found.members()
+        for i in group
+    }
+    return FieldCrowd(source_ids, crowd, found, scale, companions)
+
+
+def _places(connection: Connection, context: PhotometryContext, recipe_id: int) -> list[Any]:
+    return list(
+        connection.execute(
+            select(
+                Extraction.id,
+                Extraction.source_id,
+                Extraction.x,
+                Extraction.y,
+                Extraction.theta,
+                Extraction.phi,
+                Extraction.radius_aper,
+                Extraction.area_aper,
+                Extraction.area_aperbkg,
+            )
+            .join(Source, Source.id == Extraction.source_id)
+            .where(Extraction.event_set_id == context.field.event_set_id, Extraction.recipe_id == recipe_id)
+            # Not by row number: the order of the list must not matter, not even in the last bit.
+            .order_by(Source.origin_hpx29)
+        )
+    )
+
+
+def _regions(
+    connection: Connection, context: PhotometryContext, recipe_id: int
+) -> dict[int, dict[str, tuple[Region, float]]]:
+    found: dict[int, dict[str, tuple[Region, float]]] = {}
+    for row in connection.execute(
+        select(RegionRow.extraction_id, RegionRow.role, RegionRow.shape, RegionRow.area_pix)
+        .join(Extraction, Extraction.id == RegionRow.extraction_id)
+        .where(Extraction.event_set_id == context.field.event_set_id, Extraction.recipe_id == recipe_id)
+    ):
+        found.setdefault(row.extraction_id, {})[row.role] = (region_from_dict(row.shape), row.area_pix)
+    return found
+
+
+def _factors(
+    context: PhotometryContext, rows: list[Any], measurements: dict[int, list[Any]]
+) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float32]]]:
+    """Arrays f, g, r, time, n, m of shape (n, b) in the order of `rows`, and the events of each."""
+    tables = [np.full((len(rows), len(context.recipe.bands)), np.nan) for _ in range(6)]
+    events: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(rows)
+    for chip in sorted({row.chip_id for row in rows}):
+        chosen = [i for i, row in enumerate(rows) if row.chip_id == chip]
+        group = [rows[i] for i in chosen]
+        position = (np.array([row.theta for row in group]), np.array([row.phi for row in group]))
+        counted: Counted = count_arrays(
+            context, chip, group, [measurements[row.id] for row in group], position
+        )
+        values = (*posterior_factors(counted, context.recipe.background.follows), counted.n, counted.m)
+        for table, value in zip(tables, values, strict=True):
+            table[chosen] = value
+        for i, own in zip(chosen, counted.energy_aper, strict=True):
+            events[i] = own
+    return tables, events
+
+
+def measure(
+    context: PhotometryContext, field: FieldCrowd, stale: Collection[int], psf: PsfLibrary
+) -> JointRows | None:
+    """Measure the groups that have a stale member; None when there is none."""
+    if field.crowd is None or field.influence is None:
+        return None
+    wanted = set(stale)
+    groups = [
+        group for group in field.influence.members() if any(field.source_ids[i] in wanted for i in group)
+    ]
+    if not groups:
+        return None
+    members = np.zeros(len(field.source_ids), dtype=bool)
+    members[np.concatenate(groups)] = True
+    pairs = field.influence.pairs[members[field.influence.pairs[:, 0]]]
+    light = shared_light(field.crowd, pairs, psf, context.field.roll_pnt, field.pixel_scale)
+    recipe = context.recipe
+    result = joint_photometry(
+        field.crowd,
+        light,
+        groups,
+        (recipe.confidence, CSC_CONFIDENCE),
+        recipe.crowding.seed,
+        recipe.crowding.psf_error,
+    )
+    return JointRows({source_id: i for i, source_id in enumerate(field.source_ids)}, result)

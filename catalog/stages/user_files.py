@@ -1,0 +1,98 @@
+"""The user's response and PSF files of single sources in an observation, as the settings name them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, select
+
+from catalog.calibration.provider import Calibration
+from catalog.calibration.psf_image import read_psf_image
+from catalog.calibration.user_response import check_responses, with_responses
+from catalog.config import ObservationSettings
+from catalog.errors import UnknownNameError
+from catalog.schema.tables import Source
+from catalog.stages.checksum import file_sha256
+
+NamedFile = tuple[Path, str]
+
+
+@dataclass(frozen=True)
+class UserFiles:
+    """Files of an observation (`source` None) or of one source in it, each as (path, SHA-256).
+
+    Attributes
+    ----------
+    source
+        Name of the source.
+    arf, rmf, psf
+        Effective area, redistribution, PSF image; None where there is none.
+    """
+
+    source: str | None = None
+    arf: NamedFile | None = None
+    rmf: NamedFile | None = None
+    psf: NamedFile | None = None
+
+    def response_key(self) -> list[str | None]:
+        """What photometry depends on."""
+        return [None if file is None else file[1] for file in (self.arf, self.rmf)]
+
+    def calibration(self, base: Calibration) -> Calibration:
+        """The calibration with these files."""
+        if self.arf is None and self.rmf is None:
+            return base
+        arf, rmf = (None if file is None else file[0] for file in (self.arf, self.rmf))
+        return with_responses(base, arf, rmf, of_source=self.source is not None)
+
+
+def user_files(chosen: ObservationSettings) -> tuple[UserFiles, ...]:
+    """Files of the settings of an ObsID: first that of the observation, then those of sources.
+
+    A source's files come on top of the observation's. All are read, so that one that cannot be used is
+    refused before anything is computed.
+
+    Raises
+    ------
+    MissingFileError, CalibrationError
+        A file is not there, or cannot be used.
+    """
+    whole = UserFiles(None, _named(chosen.arf), _named(chosen.rmf))
+    check_responses(chosen.arf, chosen.rmf)
+    found = [whole]
+    for name, files in sorted(chosen.source.items()):
+        own = UserFiles(name, _named(files.arf), _named(files.rmf), _named(files.psf))
+        check_responses(files.arf, files.rmf)
+        if own.psf is not None:
+            read_psf_image(own.psf[0])
+        found.append(own)
+    return tuple(found)
+
+
+def _named(path: Path | None) -> NamedFile | None:
+    return None if path is None else (path, file_sha256(path))
+
+
+def files_by_source(connection: Connection, files: tuple[UserFiles, ...]) -> dict[int, UserFiles]:
+    """Files of sources by their row numbers; a source goes by its name, or by that in the user's list.
+
+    Raises
+    ------
+    UnknownNameError
+        A name is that of no source.
+    """
+    named = {item.source: item for item in files if item.source is not None}
+    if not named:
+        return {}
+    rows = connection.execute(
+        select(Source.id, Source.name, Source.label).where(Source.name.in_(named) | Source.label.in_(named))
+    ).all()
+    missing = sorted(set(named) - {row.name for row in rows} - {row.label for row in rows})
+    if missing:
+        raise UnknownNameError(
+            f"no source is named {', '.join(missing)}",
+            'srccat.toml, [observation."...".source]',
+            "use names that `srccat sources list` shows",
+        )
+    return {row.id: named[row.name if row.name in named else row.label] for row in rows}

@@ -1,0 +1,125 @@
+"""Compiled loops of the Gregory-Loredo test."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.stats.compiled import compiled
+
+Array = NDArray[np.float64]
+
+_NEGLIGIBLE = 1e-13
+"""Weight of a model, relative to all, below which it cannot change the light curve."""
+
+
+@compiled
+def exposure_share(table: Array, phase: float) -> float:
+    """Share of the exposure gathered until a phase in [0, 1] of the good time, linear in a uniform table."""
+    place = phase * (table.size - 1)
+    i = min(int(place), table.size - 2)
+    share: float = table[i] + (place - i) * (table[i + 1] - table[i])
+    return share
+
+
+@compiled
+def log_odds(phase: Array, table: Array, first: int) -> Array:
+    """Logarithm of the odds O_m for m = 2 to `first`, shape (first - 1,).
+
+    Parameters
+    ----------
+    phase
+        Good time until each event over all good time, ascending, in [0, 1].
+    table
+        Share of the exposure at equal steps of good time, from 0 to 1; of size 0 where it is the same.
+    first
+        Largest number of bins.
+    """
+    n = phase.size
+    log_number = np.log(np.arange(1.0, n + 1.0))
+    result = np.empty(first - 1)
+    for m in range(2, first + 1):
+        total = math.lgamma(m) - math.lgamma(n + m)
+        if table.size == 0:
+            total += n * math.log(m)
+        i = 0
+        while i < n:
+            j = min(int(phase[i] * m), m - 1)
+            count = 0
+            while i < n and min(int(phase[i] * m), m - 1) == j:
+                total += log_number[count]
+                count += 1
+                i += 1
+            if table.size:
+                share = exposure_share(table, (j + 1) / m) - exposure_share(table, j / m)
+                total -= count * math.log(share)
+        result[m - 2] = total
+    return result
+
+
+@compiled
+def rate_moments(phase: Array, weight: Array, points: int) -> tuple[Array, Array]:
+    """First and second moment of the relative rate at `points` phases, for uniform exposure.
+
+    `weight` are the models' weights for m = 2, 3, ...: they sum to 1. The rate is relative to the mean.
+    """
+    n = phase.size
+    first, second = np.zeros(points + 1), np.zeros(points + 1)
+    for m in range(2, weight.size + 2):
+        w = weight[m - 2]
+        if w < _NEGLIGIBLE:
+            continue
+        a = w * m / (n + m)
+        b = a * m / (n + m + 1)
+        first[0] += a
+        second[0] += 2 * b
+        i = 0
+        while i < n:
+            j = min(int(phase[i] * m), m - 1)
+            count = 0
+            while i < n and min(int(phase[i] * m), m - 1) == j:
+                count += 1
+                i += 1
+            # Points k with (k + 1/2) / points inside bin j of m, in whole numbers.
+            low = max(0, -((m - 2 * j * points) // (2 * m)))
+            high = -((m - 2 * (j + 1) * points) // (2 * m))
+            first[low] += a * count
+            first[high] -= a * count
+            second[low] += b * count * (count + 3)
+            second[high] -= b * count * (count + 3)
+    return np.cumsum(first)[:points], np.cumsum(second)[:points]
+
+
+@compiled
+def rate_moments_exposed(phase: Array, table: Array, weight: Array, points: int) -> tuple[Array, Array]:
+    """The same as `rate_moments` where the exposure changes with time."""
+    n = phase.size
+    first, second = np.zeros(points), np.zeros(points)
+    for m in range(2, weight.size + 2):
+        w = weight[m - 2]
+        if w < _NEGLIGIBLE:
+            continue
+        a = w / (n + m)
+        b = a / (n + m + 1)
+        i, known = 0, -1
+        after, one, two = 0.0, 0.0, 0.0
+        for k in range(points):
+            j = (2 * k + 1) * m // (2 * points)
+            if j != known:
+                before = after if j == known + 1 else exposure_share(table, j / m)
+                after = exposure_share(table, (j + 1) / m)
+                known = j
+                while i < n and min(int(phase[i] * m), m - 1) < j:
+                    i += 1
+                count = 0
+                while i < n and min(int(phase[i] * m), m - 1) == j:
+                    count += 1
+                    i += 1
+                inverse = 1.0 / (after - before)
+                one = a * (count + 1) * inverse
+                two = b * (count + 1) * (count + 2) * inverse * inverse
+            first[k] += one
+            second[k] += two
+    return first, second

@@ -1,0 +1,89 @@
+"""The blur: radii and stamps against photons moved by hand, kinds of data, limits."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalog.calibration.psf import blurred_radii, open_psf_library
+from catalog.calibration.psf_blur import BLUR, position_kind
+
+FRACTIONS = np.array([0.1, 0.3, 0.5, 0.7, 0.9, 0.95])
+
+
+@pytest.mark.parametrize("theta", [0.0, 2.0, 5.0])
+@pytest.mark.parametrize("sigma", [0.08, 0.3])
+def test_blurred_radii_against_moved_photons(theta, sigma):
+    library = open_psf_library()
+    rng = np.random.default_rng(11)
+    x, y = library.stamp(theta, 30.0, 1.49).sample(400_000, rng)
+    dx, dy = rng.normal(0.0, sigma, (2, x.size))
+    moved = np.quantile(np.hypot(x + dx, y + dy), FRACTIONS)
+    # What interpolation between stamps and radii leaves is divided out.
+    still = np.quantile(np.hypot(x, y), FRACTIONS) / library.radius(theta, 30.0, 1.49, FRACTIONS)
+    ours = library.with_blur(sigma).radius(theta, 30.0, 1.49, FRACTIONS)
+    assert np.allclose(ours, moved / still**0.5, rtol=0.015, atol=0.004)
+
+
+def test_a_point_becomes_a_gaussian():
+    fraction = np.linspace(0.01, 0.99, 99)
+    curve = np.full((1, 99), 1e-4, dtype=np.float32) * np.arange(1, 100)
+    ours = blurred_radii(curve, fraction, 0.5)[0]
+    # The last percent has no place in the curve and comes nowhere.
+    assert np.allclose(ours[:-8], 0.5 * np.sqrt(-2 * np.log1p(-fraction[:-8] / 0.99)), rtol=6e-3)
+
+
+@given(
+    theta=st.floats(0, 15),
+    phi=st.floats(0, 360),
+    energy=st.floats(0.3, 6),
+    sigma=st.sampled_from([0.1, 0.25]),
+)
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_blur_widens_and_far_out_does_nothing(theta, phi, energy, sigma):
+    library = open_psf_library()
+    wide = library.with_blur(sigma)
+    sharp, blurred = (psf.radius(theta, phi, energy, FRACTIONS) for psf in (library, wide))
+    assert (blurred >= sharp * 0.998).all()
+    assert (blurred <= 1.002 * np.hypot(sharp, 3 * sigma)).all()
+    assert float(wide.fraction_in_radius(theta, phi, energy, 60.0)) == pytest.approx(
+        float(library.fraction_in_radius(theta, phi, energy, 60.0)), abs=1e-3
+    )
+
+
+def test_stamps_have_the_blur_of_the_radii():
+    wide = open_psf_library(0.25)
+    for theta in (0.0, 1.5, 6.0):
+        stamp = wide.stamp(theta, 75.0, 2.3, 40.0)
+        for fraction in (0.3, 0.5, 0.8, 0.9):
+            radius = float(wide.radius(theta, 75.0, 2.3, fraction))
+            assert stamp.fraction_in_circle(0.0, 0.0, radius) == pytest.approx(fraction, abs=0.01)
+    assert wide.stamp(6.0, 75.0, 2.3, 40.0) is wide.stamp(6.0, 75.0, 2.3, 40.0)
+
+
+def test_libraries_are_shared_and_named():
+    library = open_psf_library()
+    assert library.with_blur(0.0) is library
+    assert library.with_blur(0.2) is open_psf_library(0.2)
+    assert library.identity != open_psf_library(0.2).identity
+    back = open_psf_library(0.2).with_blur(0.0)
+    assert np.array_equal(back.radius_table, library.radius_table)
+
+
+@pytest.mark.parametrize(
+    ("instrument", "pix_adj", "rand_sky", "data_class", "kind"),
+    [
+        ("ACIS", "EDSER", 0.0, "OBSERVED", "edser"), ("ACIS", "RANDOMIZE", 0.5, "OBSERVED", "randomize"),
+        ("ACIS", None, 0.5, "OBSERVED", "randomize"), ("ACIS", None, 0.0, "OBSERVED", "none"),
+        ("ACIS", "NONE", 0.0, None, "none"), ("ACIS", "EDSER", 0.0, "SIMULATED", "simulated"),
+        ("HRC", None, None, "OBSERVED", "hrc"),
+    ],
+)  # fmt: skip
+def test_kinds_of_positions(instrument, pix_adj, rand_sky, data_class, kind):
+    header = SimpleNamespace(instrument=instrument, pix_adj=pix_adj, rand_sky=rand_sky, data_class=data_class)
+    assert position_kind(header) == kind
+    assert BLUR["simulated"] < BLUR["edser"] < BLUR["none"] < BLUR["randomize"]

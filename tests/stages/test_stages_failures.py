@@ -1,0 +1,219 @@
+"""One bad source never stops a run; a killed run is continued by the next."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+import catalog.stages.extract as extract_stage
+import catalog.stages.run as run_module
+from catalog.flags import Flag
+from catalog.schema.tables import Run
+from catalog.stages.add_observations import add_observations
+from catalog.stages.add_sources import add_sources
+from catalog.stages.project import open_project
+from catalog.stages.run import run
+from catalog.stages.status import status
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def reference(finished_project, dump):
+    with open_project(finished_project) as project:
+        return dump(project)
+
+
+def key_of(content, label):
+    return next(key for key, row in content["source"].items() if row["label"] == label)
+
+
+def spoil_one(monkeypatch, x, y):
+    """Extraction fails for the source at these sky pixels."""
+    original = extract_stage.measure.extract
+
+    def failing(field, aperture, bands, psf):
+        if (aperture.x, aperture.y) == (x, y):
+            raise ZeroDivisionError("a  region\nof measure zero")
+        return original(field, aperture, bands, psf)
+
+    monkeypatch.setattr(extract_stage.measure, "extract", failing)
+
+
+def last_run(project):
+    with project.store.read() as connection:
+        return connection.execute(select(Run.state, Run.reasons).order_by(Run.id.desc()).limit(1)).one()
+
+
+def test_one_source_that_raises(
+    empty_project, small_field, copy_of, dump, differences, reference, monkeypatch
+):
+    bad = key_of(reference, "src1")
+    extraction = (bad, (("70012", 0, "P", "VFAINT"), "photometry"), ("default",))
+    where = reference["extraction"][extraction]
+    with copy_of(empty_project) as project:
+        add_observations(project, [small_field.observation(0), small_field.observation(1)])
+        add_sources(project, small_field.sources)
+        with monkeypatch.context() as patch:
+            spoil_one(patch, where["x"], where["y"])
+            report = run(project, workers=1)
+            assert report.reasons == {"ZeroDivisionError": 1}
+            assert report.failed == 1
+            assert last_run(project) == ("partial", {"ZeroDivisionError": 1})
+            content = dump(project)
+            unit = content["work_unit"]["extract", ("default",), bad, "70012/0/P/VFAINT/photometry"]
+            assert (unit["state"], unit["reason"]) == ("failed", "ZeroDivisionError")
+            assert unit["result_hash"] is None
+            assert unit["message"] == "a region of measure zero"
+            row = content["extraction"][extraction]
+            assert row["flags"] == where["flags"] | Flag.FAILED
+            assert row["area_aper"] is None
+            assert row["events_aper"] is None
+            (failure,) = status(project).failures
+            assert (failure.stage, failure.reason, failure.count) == ("extract", "ZeroDivisionError", 1)
+            merge = content["merge"][bad, ("default",), "photometry"]
+            assert merge["n_obs"] == 1
+            assert merge["flags"] & Flag.EXCLUDED_FROM_MERGE
+            member = content["merge_member"][(bad, ("default",), "photometry"), extraction]
+            assert (member["used"], member["reason"]) == (False, "failed")
+            # All others are as they would be.
+            for table in ("extraction", "measurement", "merged_measurement"):
+                good = {key: row for key, row in reference[table].items() if bad not in names_in(key)}
+                assert good.items() <= content[table].items()
+            # As long as it fails it is tried again, and nothing else is done.
+            again = run(project, workers=1)
+            assert {c.stale for c in again.counts if c.stage != "extract"} == {0}
+            assert sum(c.stale for c in again.counts) == 1
+            assert not differences(content, dump(project))
+        run(project, workers=1)
+        assert last_run(project) == ("done", {})
+        assert not differences(reference, dump(project))
+
+
+def names_in(key):
+    """A natural key and all that are part of it."""
+    found = [key]
+    for part in key:
+        if isinstance(part, tuple):
+            found += names_in(part)
+    return found
+
+
+def test_failure_after_a_success(finished_project, copy_of, dump, reopen, reference, monkeypatch):
+    """What an earlier run measured must not stay beside the flag that says that nothing was."""
+    bad = key_of(reference, "src1")
+    shift = '[observation."70012"]\nshift = [0.5, 0.0]\n'
+    place = (bad, (("70012", 0, "P", "VFAINT"), "photometry"), ("default",))
+    with copy_of(finished_project) as project, reopen(project, shift) as shifted:
+        with monkeypatch.context() as patch:
+            patch.setattr(extract_stage.measure, "extract", always_failing)
+            run(shifted, workers=1)
+        content = dump(shifted)
+        rows = [row for key, row in content["measurement"].items() if key[0] == place]
+        assert len(rows) == 4
+        for row in rows:
+            assert {row[name] for name in row if name not in ("extraction_id", "band_id")} == {None, 0}
+        assert content["merge"][bad, ("default",), "photometry"]["n_obs"] == 1
+        assert last_run(shifted).state == "partial"
+        run(shifted, workers=1)
+        assert all(row["src_rate_aper_hilim"] > 0 for row in measured(dump(shifted), place))
+
+
+def always_failing(field, aperture, bands, psf):
+    raise ValueError("no")
+
+
+def measured(content, place):
+    return [row for key, row in content["measurement"].items() if key[0] == place]
+
+
+def test_failure_in_a_worker_process(
+    empty_project, small_field, copy_of, dump, differences, reference, monkeypatch
+):
+    """An aperture without any pixel of a stamp: made to fail where a patch cannot reach, by its own data."""
+    monkeypatch.setattr(run_module, "WORTH_A_POOL", 1)
+    original = extract_stage.plan
+
+    def planned(*args):
+        units = original(*args)
+        return [
+            unit
+            if unit.source_id != units[0].source_id or unit.aperture is None
+            else extract_stage.ExtractUnit(
+                unit.source_id, unit.extraction_id, unit.flags, "no aperture", "", unit.fingerprint
+            )
+            for unit in units
+        ]
+
+    with copy_of(empty_project) as project:
+        add_observations(project, [small_field.observation(0), small_field.observation(1)])
+        add_sources(project, small_field.sources)
+        with monkeypatch.context() as patch:
+            patch.setattr(extract_stage, "plan", planned)
+            report = run(project, workers=2)
+        assert set(report.reasons) == {"AttributeError"}
+        run(project, workers=2)
+        assert not differences(reference, dump(project))
+
+
+CRASH = """
+import os, signal, sys
+from contextlib import contextmanager
+from pathlib import Path
+import catalog.stages.run as run_module
+import catalog.store.door as door
+from catalog.stages.project import open_project
+
+run_module.BATCH = 4
+left, inside = int(sys.argv[2]), sys.argv[3] == "inside"
+original = door.Store.write
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+@contextmanager
+def write(self):
+    global left
+    left -= 1
+    with original(self) as writer:
+        yield writer
+        if left == 0 and inside:
+            die()
+    if left == 0:
+        die()
+
+door.Store.write = write
+with open_project(Path(sys.argv[1])) as project:
+    run_module.run(project, workers=1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("transaction", "when"), [(3, "inside"), (9, "after"), (17, "inside"), (24, "after")]
+)
+def test_killed_run_is_continued(
+    transaction, when, empty_project, small_field, tmp_path, dump, differences, reference
+):
+    folder = tmp_path / "project"
+    shutil.copytree(empty_project, folder)
+    with open_project(folder) as project:
+        add_observations(project, [small_field.observation(0), small_field.observation(1)])
+        add_sources(project, small_field.sources)
+    command = [sys.executable, "-c", CRASH, str(folder), str(transaction), when]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    died = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    with open_project(folder) as project:
+        half = dump(project)
+        assert 0 < len(half["work_unit"]) < len(reference["work_unit"])
+        report = run(project, workers=1)
+        assert report.computed > 0
+        assert not differences(reference, dump(project))
+        assert run(project, workers=1).computed == 0
