@@ -1,6 +1,6 @@
 """Crowded fields: counts against truth with joint photometry and with neighbours cut out, in one run.
 
-Run: python benchmarks/crowding.py DATA [--blanks 6]; DATA is the folder of simulated data (simulated/orion and
+Run: python benchmarks/crowding.py DATA [--blanks 6]; DATA is the folder of test data (simulated/orion and
 simulated/collinder in it). docs/apertures.md keeps its figures. The stages are bypassed: regions, extraction
 and photometry are those of the library, the database is not needed.
 """
@@ -156,7 +156,7 @@ def measure(field: ObservedField, ra: Array, dec: Array, recipe: str, psf: PsfLi
         scale = field.events.sky_frame.pixel_scale_arcsec
         start = time.perf_counter()
         influence = find_influence(crowd, psf, scale, max(band.eff for band in BANDS))
-        light = shared_light(crowd, influence.pairs, psf, field.events.pointing.roll, scale)
+        light = shared_light(crowd, influence.pairs, BANDS, psf, field.events.pointing.roll, scale)
         seconds["response"] = time.perf_counter() - start
         start = time.perf_counter()
         joint = joint_photometry(crowd, light, influence.members(), (CONFIDENCE, CONFIDENCE), 1, 0.0)
@@ -206,8 +206,8 @@ def orion(folder: Path, psf: PsfLibrary) -> None:
             pull = np.abs(found.mode - true)[chosen] / sigma[chosen]
             ratio = found.mean[chosen].sum() / true[chosen].sum()
             print(
-                f"{recipe:8} {name:20} {chosen.sum():5d} {np.median(pull):13.3f} {inside[chosen].mean():8.3f} "
-                f"{ratio:14.3f}"
+                f"{recipe:8} {name:20} {chosen.sum():5d} {np.median(pull):13.3f} "
+                f"{inside[chosen].mean():8.3f} {ratio:14.3f}"
             )
         timing = ", ".join(f"{name} {value:.2f} s" for name, value in found.seconds.items())
         print(f"{recipe:8} {len(found.row)} measured, {found.members} of them jointly; one core: {timing}")

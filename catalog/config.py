@@ -112,7 +112,6 @@ class ObservationSettings(_Section):
     mask: SettingsPath | None = None
     dtf: SettingsPath | None = None
     fov: SettingsPath | None = None
-    expmap: SettingsPath | None = None
     gti: SettingsPath | None = None
     exclude_times: Annotated[tuple[Interval, ...], BeforeValidator(_to_tuple)] = ()
     shift: Interval | None = None
@@ -327,7 +326,6 @@ url = "{url}"
 # mask = "acisf04600_msk1.fits"
 # dtf = "acisf04600_dtf1.fits"
 # fov = "acisf04600_fov1.fits"
-# expmap = "acisf04600_expmap.fits"
 # gti = "acisf04600_gti.fits"
 # exclude_times = [[205800000.0, 205801000.0]]  # s of mission time
 # shift = [0.12, -0.30]         # arcsec, dx and dy

@@ -30,6 +30,14 @@ def export(
         str | None,
         typer.Option("--columns", metavar="A,B,...", help="Columns in order; all unless given."),
     ] = None,
+    style: Annotated[
+        str,
+        typer.Option(
+            "--style",
+            metavar="NAME",
+            help="csc; srcflux (OUT is its outroot: .flux tables); acis-extract (OUT is a folder).",
+        ),
+    ] = "csc",
     project: ProjectOption = None,
 ) -> None:
     """Write the catalog or its single detections to a file.
@@ -42,6 +50,9 @@ def export(
     from catalog.export.writers import export_table, format_of
     from catalog.stages.project import open_project
 
+    if style != "csc":
+        _export_styled(out, style, recipe, where, columns, project)
+        return
     if table not in ("catalog", "detections"):
         raise SettingsError("unknown table", table, "choose catalog or detections", code="UNKNOWN_TABLE")
     format_of(out)
@@ -55,3 +66,31 @@ def export(
     say(f"{size} of {table} (recipe {rows.recipe}) in {out}")
     if "remark" in rows.metadata:
         say(rows.metadata["remark"])
+
+
+def _export_styled(
+    out: Path, style: str, recipe: str | None, where: str | None, columns: str | None, project: Path | None
+) -> None:
+    from catalog.config import project_dir
+    from catalog.errors import SettingsError
+    from catalog.export.styles.acis_extract import acis_extract_files
+    from catalog.export.styles.srcflux import srcflux_files
+    from catalog.recipes.shipped import DEFAULT
+    from catalog.stages.project import open_project
+    from catalog.stages.recipe_store import stored_recipes
+
+    styles = {"srcflux": srcflux_files, "acis-extract": acis_extract_files}
+    if style not in styles:
+        raise SettingsError("unknown style", style, f"choose csc, {', '.join(styles)}", code="UNKNOWN_STYLE")
+    if where is not None or columns is not None:
+        raise SettingsError(
+            "a style has its own rows and columns", f"--style {style}", "leave --where and --columns out"
+        )
+    with open_project(project_dir(project), read_only=True) as opened, opened.store.read() as connection:
+        known = {stored.recipe.name: stored.recipe for stored in stored_recipes(connection)}
+        name = recipe or (style if style in known else DEFAULT)
+        chosen = stored_recipes(connection, [name])[0].recipe
+        written = styles[style](connection, chosen, out)
+    for path in written:
+        say(str(path))
+    say(f"{len(written)} files in style {style} (recipe {chosen.name})")

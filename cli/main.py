@@ -19,6 +19,7 @@ from cli import (
     flags,
     init,
     lightcurves,
+    limits,
     look,
     recipe,
     run,
@@ -49,6 +50,7 @@ export.register(app)
 lightcurves.register(app)
 expmap.register(app)
 look.register(app)
+limits.register(app)
 flags.register(app)
 recipe.register(app)
 database.register(app)

@@ -18,44 +18,11 @@ def area_of_union(circles: Array) -> float:
     circles
         Rows x, y, radius, shape (n, 3).
     """
-    # From the first centre, so that large coordinates cost no digits; equal discs count once.
-    own = np.unique(circles[circles[:, 2] > 0], axis=0)
-    if not len(own):
-        return 0.0
-    x, y = own[:, 0] - own[0, 0], own[:, 1] - own[0, 1]
-    r = own[:, 2]
-    dx, dy = x[None, :] - x[:, None], y[None, :] - y[:, None]
-    distance = np.hypot(dx, dy)
-    inside_other = distance <= r[None, :] - r[:, None]
-    np.fill_diagonal(inside_other, False)
-    free = ~inside_other.any(axis=1)
-    x, y, r = x[free], y[free], r[free]
-    dx, dy, distance = (values[np.ix_(free, free)] for values in (dx, dy, distance))
-    crossing = (distance < r[None, :] + r[:, None]) & (distance > 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cosine = (distance**2 + r[:, None] ** 2 - r[None, :] ** 2) / (2.0 * distance * r[:, None])
-    half = np.arccos(np.clip(np.where(crossing, cosine, 1.0), -1.0, 1.0))
-    middle = np.arctan2(dy, dx)
-    return float(
-        sum(_arcs(x[i], y[i], r[i], middle[i][crossing[i]], half[i][crossing[i]]) for i in range(len(r)))
-    )
+    # Compiled code: imported late, so that commands without regions start fast.
+    from catalog.apertures.circle_area_kernel import union_area
 
-
-def _arcs(x: float, y: float, r: float, middle: Array, half: Array) -> float:
-    """Integral along the parts of one circle outside the angles middle +- half."""
-    start = np.mod(middle - half, 2.0 * np.pi)
-    order = np.argsort(start, kind="stable")
-    start, stop = start[order], (start + 2.0 * half)[order]
-    # What passes the end of the turn covers its beginning too.
-    reached = np.maximum.accumulate(
-        np.concatenate([[max(0.0, float((stop - 2.0 * np.pi).max(initial=0.0)))], stop])
-    )
-    first = reached
-    last = np.concatenate([start, [2.0 * np.pi]])
-    gap = last > first
-    a, b = first[gap], np.minimum(last, 2.0 * np.pi)[gap]
-    turned = r * r * (b - a) + r * x * (np.sin(b) - np.sin(a)) - r * y * (np.cos(b) - np.cos(a))
-    return 0.5 * float(turned.sum())
+    # Equal discs count once.
+    return float(union_area(np.unique(circles[circles[:, 2] > 0], axis=0)))
 
 
 def area_outside(outer: tuple[float, float, float], holes: Array) -> float:

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.apertures.region import Region
+from catalog.apertures.shape import Annulus, Circle, Shape
 from catalog.band import Band
+from catalog.calibration.psf import PsfLibrary
 from catalog.calibration.psf_image import PsfModel
 from catalog.flags import Flag
 from catalog.measure.exposure_fraction import GoodMap, area_mean, good_map, psf_mean
@@ -22,6 +24,8 @@ PILEUP_LIMIT = 0.05
 """Counts per frame in 3 x 3 pixels above which pile-up is likely."""
 LOW_PSF_FRACTION = 0.4
 PARTIAL_EXPOSURE = 0.9
+_DENSE = 40_000
+"""Pixels up to which an aperture's events are put on an image to find the brightest square."""
 
 
 @dataclass(frozen=True)
@@ -128,14 +132,21 @@ def extract(field: ObservedField, aperture: Aperture, bands: Sequence[Band], psf
     scale = field.events.sky_frame.pixel_scale_arcsec
     source, source_events = _events_in(field, aperture.source)
     _, background_events = _events_in(field, aperture.background)
-    good_source = _good_map(field, aperture.x, aperture.y, aperture.source)
     good_background = _good_map(field, aperture.x, aperture.y, aperture.background)
+    # What is the same all over the background region, far larger, is so in the aperture inside it.
+    good_source = (
+        good_background
+        if good_background.values is None and good_background.reach >= _reach(aperture, aperture.source)
+        else _good_map(field, aperture.x, aperture.y, aperture.source)
+    )
     area, area_background = aperture.source.area, aperture.background.area
     energy = field.events.energy[source_events].astype(np.float32)
     energy_background = field.events.energy[background_events].astype(np.float32)
     measured = tuple(
-        _band_counts(field, aperture, band, psf, (energy, energy_background), (good_source, good_background))
-        for band in bands
+        _band_counts(field, band, (energy, energy_background), fractions)
+        for band, fractions in zip(
+            bands, _fractions(field, aperture, bands, psf, (good_source, good_background)), strict=True
+        )
     )
     flags = Flag(0)
     frames = _counts_per_frame(field, aperture.chip_id, source)
@@ -166,6 +177,12 @@ def _events_in(field: ObservedField, region: Region) -> tuple[Array, NDArray[np.
     return np.column_stack([x, y])[inside], near[inside]
 
 
+def _reach(aperture: Aperture, region: Region) -> float:
+    """Distance from the source within which all of a region lies, sky pixels."""
+    x, y, reach = region.shape.reach
+    return reach + float(np.hypot(x - aperture.x, y - aperture.y))
+
+
 def _good_map(field: ObservedField, x: float, y: float, region: Region) -> GoodMap:
     centre_x, centre_y, reach = region.shape.reach
     # Centred on the source: with PSF weights the map must cover the region as seen from there.
@@ -175,37 +192,91 @@ def _good_map(field: ObservedField, x: float, y: float, region: Region) -> GoodM
     return good_map(x, y, whole, field.good_fraction)
 
 
-def _band_counts(
+@dataclass(frozen=True)
+class _Fractions:
+    """PSF fractions of source and background region, and their PSF-weighted good fractions, in one band."""
+
+    source: float
+    background: float
+    good_source: float
+    good_background: float
+
+
+def _fractions(
     field: ObservedField,
     aperture: Aperture,
-    band: Band,
+    bands: Sequence[Band],
     psf: PsfModel,
-    energies: tuple[NDArray[np.float32], NDArray[np.float32]],
     good: tuple[GoodMap, GoodMap],
+) -> list[_Fractions]:
+    even = good[0].values is None and good[1].values is None
+    circle, ring = aperture.source.shape, aperture.background.shape
+    scale = field.events.sky_frame.pixel_scale_arcsec
+    if even and not aperture.model_psf:
+        return [_Fractions(1.0, 0.0, good[0].constant, good[1].constant)] * len(bands)
+    if even and isinstance(psf, PsfLibrary) and _is_uncut(aperture, circle, ring):
+        # Whole circles about the source need no image: the encircled fractions are tabulated.
+        assert isinstance(circle, Circle)
+        assert isinstance(ring, Annulus)
+        radii = scale * np.array([[circle.radius], [ring.inner], [ring.outer]])
+        energies = np.array([[band.eff for band in bands]])
+        inside = psf.fraction_in_radius(aperture.theta, aperture.phi, energies, radii)
+        return [
+            _Fractions(float(alpha), float(outer - inner), good[0].constant, good[1].constant)
+            for alpha, inner, outer in inside.T
+        ]
+    # The detector's edges are in the good fraction, so they must not be in the PSF fraction too; the
+    # part of a background cut away for its kind of chip, however, is simply not there.
+    whole = Region(aperture.source.shape, aperture.source.exclude)
+    found = []
+    for band in bands:
+        stamp = psf.stamp(aperture.theta, aperture.phi, band.eff, field.field_of_view.pointing.roll)
+        alpha, beta = (
+            psf_fraction(region, aperture.x, aperture.y, stamp, scale)
+            if aperture.model_psf
+            else float(region is whole)
+            for region in (whole, aperture.background)
+        )
+        means = (
+            psf_mean(region, each, stamp, scale)
+            for region, each in zip((whole, aperture.background), good, strict=True)
+        )
+        found.append(_Fractions(alpha, beta, *means))
+    return found
+
+
+def _is_uncut(aperture: Aperture, circle: Shape, ring: Shape) -> bool:
+    centre = (aperture.x, aperture.y)
+    return (
+        isinstance(circle, Circle)
+        and isinstance(ring, Annulus)
+        and aperture.source.is_pure
+        and aperture.background.is_pure
+        and centre == (circle.x, circle.y)
+        and centre == (ring.x, ring.y)
+    )
+
+
+def _band_counts(
+    field: ObservedField,
+    band: Band,
+    energies: tuple[NDArray[np.float32], NDArray[np.float32]],
+    fractions: _Fractions,
 ) -> BandCounts:
     n, m = (int(((energy >= band.lo) & (energy < band.hi)).sum()) for energy in energies)
     flags = Flag(0)
     cut = field.events.energy_range
     if cut is not None and (band.lo < cut[0] or band.hi > cut[1]):
         flags |= Flag.BAND_OUTSIDE_DATA
-    stamp = psf.stamp(aperture.theta, aperture.phi, band.eff, field.field_of_view.pointing.roll)
-    scale = field.events.sky_frame.pixel_scale_arcsec
-    # The detector's edges are in the good fraction, so they must not be in the PSF fraction too; the
-    # part of a background cut away for its kind of chip, however, is simply not there.
-    whole = Region(aperture.source.shape, aperture.source.exclude)
-    alpha = psf_fraction(whole, aperture.x, aperture.y, stamp, scale) if aperture.model_psf else 1.0
-    beta = (
-        psf_fraction(aperture.background, aperture.x, aperture.y, stamp, scale) if aperture.model_psf else 0.0
-    )
-    if alpha < LOW_PSF_FRACTION:
+    if fractions.source < LOW_PSF_FRACTION:
         flags |= Flag.LOW_PSF_FRACTION
     return BandCounts(
         n=n,
         m=m,
-        psf_frac_aper=alpha,
-        psf_frac_aperbkg=beta,
-        psf_good_frac_aper=psf_mean(whole, good[0], stamp, scale),
-        psf_good_frac_aperbkg=psf_mean(aperture.background, good[1], stamp, scale),
+        psf_frac_aper=fractions.source,
+        psf_frac_aperbkg=fractions.background,
+        psf_good_frac_aper=fractions.good_source,
+        psf_good_frac_aperbkg=fractions.good_background,
         flags=flags,
     )
 
@@ -241,6 +312,12 @@ def brightest_square(points: Array) -> int:
         return 0
     cells = np.rint(points).astype(int)
     cells -= cells.min(axis=0)
+    rows, columns = (int(size) + 3 for size in cells.max(axis=0))
+    if rows * columns <= _DENSE:
+        image = np.bincount((cells[:, 0] + 1) * columns + cells[:, 1] + 1, minlength=rows * columns)
+        image = image.reshape(rows, columns)
+        strips = image[:-2] + image[1:-1] + image[2:]
+        return int((strips[:, :-2] + strips[:, 1:-1] + strips[:, 2:]).max())
     # Sparse: only pixels with events count, so that a wide aperture costs no more than its events.
     pixels, counts = np.unique(cells, axis=0, return_counts=True)
     width = int(cells[:, 1].max()) + 3

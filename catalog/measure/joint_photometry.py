@@ -18,7 +18,7 @@ from catalog.stats.posterior_summary import PosteriorSummary
 Array = NDArray[np.float64]
 
 NEGLIGIBLE = 0.02
-"""Photons of a neighbour in an aperture, in units of sqrt(counts + 1), below which their error is left out."""
+"""Photons of a neighbour in an aperture, in units of sqrt(counts + 1), whose error is left out below."""
 
 
 @dataclass(frozen=True, eq=False)

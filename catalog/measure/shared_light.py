@@ -147,7 +147,7 @@ class SharedLight:
 
 
 def shared_light(
-    crowd: Crowd, pairs: NDArray[np.intp], psf: PsfLibrary, roll: float, scale: float
+    crowd: Crowd, pairs: NDArray[np.intp], bands: Sequence[Band], psf: PsfLibrary, roll: float, scale: float
 ) -> SharedLight:
     """PSF fractions of neighbours in regions, times the regions' share of exposure.
 
@@ -157,10 +157,17 @@ def shared_light(
         The extractions.
     pairs
         Rows (i, j), shape (n_pair, 2).
+    bands
+        Bands.
     psf
         Point spread functions.
     roll, scale
         Roll in degrees and arcsec per sky pixel.
+
+    Notes
+    -----
+    Where apertures touch, the PSF is that of the band's effective energy, as for the source's own fraction;
+    farther out it is that of the source's own mean energy.
     """
     aperture = np.zeros((len(pairs), crowd.n.shape[1]))
     background = np.zeros((len(pairs), crowd.n.shape[1]))
@@ -170,13 +177,15 @@ def shared_light(
         j = pairs[block[0], 1]
         x, y = float(crowd.x[j]), float(crowd.y[j])
         for b in range(crowd.n.shape[1]):
-            energy = float(crowd.energy[j, b])
-            stamp = psf.stamp(float(crowd.theta[j]), float(crowd.phi[j]), energy, roll)
+            direction = (float(crowd.theta[j]), float(crowd.phi[j]))
+            core = psf.stamp(*direction, bands[b].eff, roll)
+            wing = psf.stamp(*direction, float(crowd.energy[j, b]), roll)
             for k in block:
                 i = pairs[k, 0]
                 # Edges of the detector are in the exposure, not in the fraction.
                 whole = Region(crowd.source[i].shape, crowd.source[i].exclude)
-                aperture[k, b] = psf_fraction(whole, x, y, stamp, scale)
-                background[k, b] = psf_fraction(crowd.background[i], x, y, stamp, scale)
+                touching = np.hypot(crowd.x[i] - x, crowd.y[i] - y) < crowd.radius[i] + crowd.radius[j]
+                aperture[k, b] = psf_fraction(whole, x, y, core if touching else wing, scale)
+                background[k, b] = psf_fraction(crowd.background[i], x, y, wing, scale)
     exposure = crowd.time[pairs[:, 0]] / crowd.time[pairs[:, 1]]
     return SharedLight(pairs, aperture * exposure, background * exposure)

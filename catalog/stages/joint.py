@@ -161,7 +161,9 @@ def measure(
     members = np.zeros(len(field.source_ids), dtype=bool)
     members[np.concatenate(groups)] = True
     pairs = field.influence.pairs[members[field.influence.pairs[:, 0]]]
-    light = shared_light(field.crowd, pairs, psf, context.field.roll_pnt, field.pixel_scale)
+    light = shared_light(
+        field.crowd, pairs, context.recipe.energy_bands, psf, context.field.roll_pnt, field.pixel_scale
+    )
     recipe = context.recipe
     result = joint_photometry(
         field.crowd,

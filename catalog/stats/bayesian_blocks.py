@@ -71,8 +71,13 @@ def bayesian_blocks(time: ArrayLike, clock: ExposureClock, false_alarm: float = 
     if times.size >= 3:
         places, counts = _cells(exposure, total)
         prior = 4.0 - math.log(73.53 * false_alarm * places.size**-0.478)
-        if places.size > 1:
-            found = find_blocks(places, counts, fitness="events", ncp_prior=prior)
+        # Empty cells at the ends: without them the first and the last event have half a cell each.
+        inner = (places > 0) & (places < total)
+        if inner.any():
+            at_ends = [int(counts[places <= 0].sum())], [int(counts[places >= total].sum())]
+            cells = np.concatenate([[0.0], places[inner], [total]])
+            numbers = np.concatenate([at_ends[0], counts[inner], at_ends[1]])
+            found = find_blocks(cells, numbers, fitness="events", ncp_prior=prior)
             edges = np.concatenate([[0.0], found[1:-1], [total]])
     number = np.diff(np.searchsorted(exposure, edges[1:-1], side="right"), prepend=0, append=times.size)
     ends = _times_at_exposure(clock, edges)

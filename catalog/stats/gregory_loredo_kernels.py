@@ -13,6 +13,8 @@ Array = NDArray[np.float64]
 
 _NEGLIGIBLE = 1e-13
 """Weight of a model, relative to all, below which it cannot change the light curve."""
+_EACH_MODEL = 512
+_STRIDE = 4
 
 
 @compiled
@@ -94,32 +96,58 @@ def rate_moments(phase: Array, weight: Array, points: int) -> tuple[Array, Array
 
 @compiled
 def rate_moments_exposed(phase: Array, table: Array, weight: Array, points: int) -> tuple[Array, Array]:
-    """The same as `rate_moments` where the exposure changes with time."""
+    """The same as `rate_moments` where the exposure changes with time.
+
+    What empty bins give depends on no event, and hardly on m where bins are short: above 512 bins one model
+    stands for four. What events add is summed over all models.
+    """
     n = phase.size
     first, second = np.zeros(points), np.zeros(points)
     for m in range(2, weight.size + 2):
         w = weight[m - 2]
+        if m <= _EACH_MODEL:
+            _add_empty_bins(first, second, table, m, w, n)
+        elif (m - _EACH_MODEL - 1) % _STRIDE == 0:
+            # A place in its group that changes from one to the next: all remainders of m are met.
+            chosen = m + ((m - _EACH_MODEL - 1) // _STRIDE) % _STRIDE
+            four = weight[m - 2 : m - 2 + _STRIDE].sum()
+            _add_empty_bins(first, second, table, min(chosen, weight.size + 1), four, n)
         if w < _NEGLIGIBLE:
             continue
         a = w / (n + m)
         b = a / (n + m + 1)
-        i, known = 0, -1
-        after, one, two = 0.0, 0.0, 0.0
-        for k in range(points):
-            j = (2 * k + 1) * m // (2 * points)
-            if j != known:
-                before = after if j == known + 1 else exposure_share(table, j / m)
-                after = exposure_share(table, (j + 1) / m)
-                known = j
-                while i < n and min(int(phase[i] * m), m - 1) < j:
-                    i += 1
-                count = 0
-                while i < n and min(int(phase[i] * m), m - 1) == j:
-                    count += 1
-                    i += 1
-                inverse = 1.0 / (after - before)
-                one = a * (count + 1) * inverse
-                two = b * (count + 1) * (count + 2) * inverse * inverse
-            first[k] += one
-            second[k] += two
+        i = 0
+        while i < n:
+            j = min(int(phase[i] * m), m - 1)
+            count = 0
+            while i < n and min(int(phase[i] * m), m - 1) == j:
+                count += 1
+                i += 1
+            inverse = 1.0 / (exposure_share(table, (j + 1) / m) - exposure_share(table, j / m))
+            low = max(0, -((m - 2 * j * points) // (2 * m)))
+            high = -((m - 2 * (j + 1) * points) // (2 * m))
+            for k in range(low, min(high, points)):
+                first[k] += a * count * inverse
+                second[k] += b * count * (count + 3) * inverse * inverse
     return first, second
+
+
+@compiled
+def _add_empty_bins(first: Array, second: Array, table: Array, m: int, weight: float, n: int) -> None:
+    """Add what m bins without events give to the moments at each point."""
+    if weight < _NEGLIGIBLE:
+        return
+    points = first.size
+    a = weight / (n + m)
+    b = 2.0 * a / (n + m + 1)
+    known = -1
+    after, inverse = 0.0, 0.0
+    for k in range(points):
+        j = (2 * k + 1) * m // (2 * points)
+        if j != known:
+            before = after if j == known + 1 else exposure_share(table, j / m)
+            after = exposure_share(table, (j + 1) / m)
+            known = j
+            inverse = 1.0 / (after - before)
+        first[k] += a * inverse
+        second[k] += b * inverse * inverse

@@ -172,6 +172,7 @@ def test_files_that_do_not_belong_are_refused(
         "OTHER_OBSERVATION": {"aspect": '"other.fits"'},
         "OTHER_FIELD": {"fov": '"far_fov.fits"'},
         "MISSING_FILE": {"mask": '"nothing.fits"'},
+        "SETTINGS": {"expmap": '"map.fits"'},
     }
     for code, files in [*cases.items(), ("OTHER_OBSERVATION", {"badpix": '"other_bpix.fits"'})]:
         choose(project, **files)

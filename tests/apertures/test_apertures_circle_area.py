@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.apertures.circle_area import area_of_union, area_outside
@@ -22,6 +22,8 @@ def polygon(x: float, y: float, radius: float) -> shapely.Polygon:
     return shapely.Point(x, y).buffer(radius * factor, quad_segs=256)
 
 
+# The first call compiles.
+@settings(deadline=None)
 @given(st.lists(disc, min_size=1, max_size=9))
 def test_union_is_that_of_polygons(discs: list[tuple[float, float, float]]) -> None:
     expected = shapely.union_all([polygon(*one) for one in discs]).area
@@ -41,6 +43,7 @@ def test_closed_formulas() -> None:
     assert area_of_union(np.empty((0, 3))) == 0.0
 
 
+@settings(deadline=None)
 @given(st.lists(disc, max_size=6), st.floats(1, 3), st.floats(3.5, 9))
 def test_area_of_a_region(holes: list[tuple[float, float, float]], inner: float, outer: float) -> None:
     cut = tuple(Circle(*hole) for hole in holes)

@@ -22,9 +22,12 @@ PER_SOURCE = (
     "region",
     "measurement",
     "work_unit",
+    "variability",
+    "light_curve",
     "merge",
     "merge_member",
     "merged_measurement",
+    "merged_variability",
 )
 
 

@@ -145,6 +145,30 @@ def test_fast_and_plain_light_curves_agree() -> None:
         np.testing.assert_allclose(one[1], two[1], rtol=1e-6)
 
 
+def test_models_that_stand_for_four_change_nothing_that_matters() -> None:
+    from catalog.stats.gregory_loredo_kernels import exposure_share, rate_moments_exposed
+
+    rng = np.random.default_rng(7)
+    clock = dithered(80000.0)
+    table = clock.exposure_at_elapsed(np.linspace(0, clock.total_time, 8001)) / clock.total_exposure
+    phase, weight = np.sort(rng.random(12)), np.full(899, 1 / 899)
+    first, second = rate_moments_exposed(phase, table, weight, 300)
+    k = (np.arange(300) + 0.5) / 300
+    one, two = np.zeros(300), np.zeros(300)
+    for m in range(2, 901):
+        edges = np.array([exposure_share(table, j / m) for j in range(m + 1)])
+        counts = np.bincount((phase * m).astype(int), minlength=m)
+        j = (k * m).astype(int)
+        one += ((counts + 1) / (12 + m) / np.diff(edges))[j] / 899
+        two += ((counts + 1) * (counts + 2) / (12 + m) / (13 + m) / np.diff(edges) ** 2)[j] / 899
+    error, exact = np.sqrt(second - first**2), np.sqrt(two - one**2)
+    # The shares within 3 and 5 errors compare the rate with the mean error: a part of it is nothing to them.
+    assert np.abs(first - one).max() < 0.1 * exact.mean()
+    assert error.mean() == pytest.approx(exact.mean(), rel=2e-3)
+    assert np.mean(np.abs(first / one - 1)) < 2e-3
+    assert np.mean(np.abs(error / exact - 1)) < 5e-3
+
+
 @pytest.mark.parametrize(
     ("p", "odds", "f3", "f5", "index"),
     [(0.5, 0, 1, 1, 0), (0.6, 0, 1, 1, 1), (0.7, 0, 1, 1, 2), (0.55, 0, 0.9, 1, 3), (0.62, 0, 0.9, 1, 4),

@@ -36,7 +36,7 @@ def test_blocks_of_constant_sources_are_rare() -> None:
     clock = exposure_clock([0], [20000], edges, np.clip(0.5 + np.sin(edges[:-1] / 160), 0, 1), minimum=0.1)
     exposure = np.append(0, np.cumsum((clock.stop - clock.start) * clock.fraction))
     found = []
-    for n in rng.integers(10, 200, 150):
+    for n in rng.integers(10, 150, 60):
         at = np.sort(rng.random(n)) * exposure[-1]
         i = np.searchsorted(exposure, at, side="right") - 1
         found.append(len(bayesian_blocks(clock.start[i] + (at - exposure[i]) / clock.fraction[i], clock)) > 1)
@@ -82,10 +82,10 @@ def test_groups_cover_all_bins_and_reach_the_threshold(counts: list[int]) -> Non
 
 def test_boundaries_lie_midway_between_events() -> None:
     counts = np.zeros(400, dtype=int)
-    counts[[10, 12, 14, 16, 18, 20, 22, 24]] = 1
-    counts[[300, 304, 308, 312, 316, 320, 324, 328]] = 1
-    edges, _ = group_by_snr(counts, (1.5, 20.0))
-    assert edges.tolist() == [0, 162, 400]
+    counts[[10, 300]] = 12
+    edges, threshold = group_by_snr(counts)
+    assert edges.tolist() == [0, 155, 400]
+    assert float(group_snr(12)) - 0.2 < threshold <= float(group_snr(12))
 
 
 def test_smoothing_against_a_plain_loop() -> None:
@@ -111,8 +111,13 @@ def test_smoothing_against_a_plain_loop() -> None:
 
 
 @given(
-    st.integers(0, 40), st.integers(0, 60), st.floats(0.3, 3), st.floats(0, 0.3), st.floats(2, 30), st.floats(0, 60)
-)  # fmt: skip
+    st.integers(0, 40),
+    st.integers(0, 60),
+    st.floats(0.3, 3),
+    st.floats(0, 0.3),
+    st.floats(2, 30),
+    st.floats(0, 60),
+)
 @settings(max_examples=80, deadline=None)
 def test_background_is_profiled_exactly(n, m, f, g, r, s) -> None:
     def minus(b: float) -> float:
@@ -133,13 +138,13 @@ def test_constancy_is_calibrated() -> None:
     rng = np.random.default_rng(9)
     f, r = np.array([1.0, 0.5, 2.0]), np.full(3, 20.0)
     for flux, background in ((4.0, 0.2), (20.0, 2.0), (300.0, 2.0)):
-        n, m = rng.poisson(f * flux * 0.9 + background, (1500, 3)), rng.poisson(20 * background, (1500, 3))
+        n, m = rng.poisson(f * flux * 0.9 + background, (600, 3)), rng.poisson(20 * background, (600, 3))
         found = [constancy(a, b, 0.9 * f, 0 * f, r) for a, b in zip(n, m, strict=True)]
         for limit in (0.1, 0.01):
             for name in ("log10_pvalue", "chi2_log10_pvalue"):
                 share = np.mean([getattr(item, name) < np.log10(limit) for item in found])
-                assert share < 1.35 * limit + 0.006, (flux, name, limit)
-                assert share > 0.3 * limit, (flux, name, limit)
+                assert share < 1.35 * limit + 0.01, (flux, name, limit)
+                assert share > 0.3 * limit - 0.005, (flux, name, limit)
 
 
 def test_a_flare_of_one_observation_is_found_and_a_spectrum_is_not() -> None:

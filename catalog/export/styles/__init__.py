@@ -1,0 +1,1 @@
+"""Catalogs in the words of the two reference systems: srcflux's .flux tables, ACIS Extract's tables."""

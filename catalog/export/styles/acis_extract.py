@@ -1,0 +1,159 @@
+"""ACIS Extract's tables: `xray_properties.fits` (one row per source) and a photometry table (row by band)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from catalog import __version__
+from catalog.errors import SettingsError
+from catalog.export.styles.rows import StyleRows, merged_rows
+from catalog.export.styles.srcflux import StyleColumn
+from catalog.recipes.recipe import Recipe
+
+Array = NDArray[np.float64]
+
+SUFFIXES: dict[str, tuple[float, float]] = {"t": (0.5, 8.0), "s": (0.5, 2.0), "h": (2.0, 8.0)}
+"""Bands of the flat table: total, soft and hard, keV."""
+NEAREST: dict[str, str] = {"t": "broad", "s": "soft", "h": "hard"}
+"""Bands of the CSC taken where the recipe does not measure ACIS Extract's; the header says so."""
+
+
+def acis_extract_files(connection: Connection, recipe: Recipe, out: Path) -> list[Path]:
+    """Write ``xray_properties.fits`` and ``source_photometry.fits`` into a folder; return their paths.
+
+    Raises
+    ------
+    SettingsError
+        The recipe measures none of the bands that the flat table needs (NO_BAND).
+    """
+    rows = merged_rows(connection, recipe.name)
+    out.mkdir(parents=True, exist_ok=True)
+    flat, photometry = out / "xray_properties.fits", out / "source_photometry.fits"
+    columns, bands = flat_columns(rows)
+    comments = {f"BAND_{suffix.upper()}": text for suffix, text in bands.items()}
+    _write(flat, "XRAY_PROPERTIES", columns, recipe, comments)
+    _write(photometry, "WIDE_BAND_PHOTOMETRY", photometry_columns(rows), recipe, {})
+    return [flat, photometry]
+
+
+def flat_columns(rows: StyleRows) -> tuple[list[StyleColumn], dict[str, str]]:
+    """Columns of the flat table in order, and which band stands behind each suffix."""
+    limits = {
+        band: (float(lo), float(hi))
+        for band, lo, hi in zip(rows.columns["band"], rows.number("lo"), rows.number("hi"), strict=True)
+    }
+    chosen: dict[str, str] = {}
+    for suffix, wanted in SUFFIXES.items():
+        same = [band for band, found in limits.items() if found == wanted]
+        if same or NEAREST[suffix] in limits:
+            chosen[suffix] = same[0] if same else NEAREST[suffix]
+    if not chosen:
+        raise SettingsError(
+            "the recipe measures no band of the acis-extract style",
+            ", ".join(limits),
+            "measure 0.5-8, 0.5-2 and 2-8 keV, or broad, soft and hard",
+            code="NO_BAND",
+        )
+    parts = {suffix: rows.where(rows.columns["band"] == band) for suffix, band in chosen.items()}
+    first = next(iter(parts.values()))
+    prob = {suffix: 10.0 ** part.number("log10_prob_no_source") for suffix, part in parts.items()}
+    columns = [
+        StyleColumn("Name", "", _texts(first.text("name")), ""),
+        StyleColumn("Label", "", _texts(first.text("source_label")), ""),
+        StyleColumn("RA", "deg", first.number("ra")),
+        StyleColumn("Dec", "deg", first.number("dec")),
+        StyleColumn("ProbNoSrc_min", "", _smallest(list(prob.values()))),
+        *(StyleColumn(f"ProbNoSrc_{suffix}", "", values) for suffix, values in prob.items()),
+        StyleColumn("ProbKS_single", "", 10.0 ** first.number("ks_min_log10_pvalue")),
+        StyleColumn("ProbKS_merge", "", 10.0 ** first.number("ks_merged_log10_pvalue")),
+        StyleColumn("ProbChisq_PhotonFlux", "", 10.0 ** first.number("var_inter_chi2_log10_pvalue")),
+        StyleColumn("ExposureTimeNominal", "s", first.number("livetime")),
+        StyleColumn("NumMerged", "", first.number("n_obs").astype(np.int64), "J"),
+        StyleColumn("Theta_Lo", "arcmin", first.number("theta_min")),
+        StyleColumn("Theta", "arcmin", first.number("theta_mean")),
+    ]
+    for suffix, part in parts.items():
+        columns += _band_columns(suffix, part)
+    described = {
+        suffix: f"{band} {limits[band][0]:g}-{limits[band][1]:g} keV" for suffix, band in chosen.items()
+    }
+    return columns, described
+
+
+def _smallest(values: list[Array]) -> Array:
+    return np.asarray(np.fmin.reduce(values))
+
+
+def _band_columns(suffix: str, part: StyleRows) -> list[StyleColumn]:
+    net = part.number("net_cnts")
+    flux = part.number("flux2_aper")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logarithm = np.where(flux > 0, np.log10(flux), np.nan)
+    values: list[tuple[str, str, Array]] = [
+        ("SrcCounts", "count", part.number("cnts_aper")),
+        ("BkgCounts", "count", part.number("cnts_aperbkg")),
+        ("BkgScaling", "", part.number("bkg_ratio")),
+        ("NetCounts", "count", net),
+        ("NetCounts_Lo", "count", net - part.number("net_cnts_sigma_low")),
+        ("NetCounts_Hi", "count", net + part.number("net_cnts_sigma_up")),
+        ("MedianEnergy", "keV", part.number("energ_pct50_observed")),
+        ("EnergyPct25", "keV", part.number("energ_pct25_observed")),
+        ("EnergyPct75", "keV", part.number("energ_pct75_observed")),
+        ("PhotonFlux", "photon/cm**2/s", flux),
+        ("EnergyFlux", "erg/cm**2/s", part.number("energyflux_aper")),
+        ("log_PhotonFlux", "", logarithm),
+        ("MeanEffectiveArea", "cm**2 count/photon", part.number("mean_arf")),
+    ]
+    return [StyleColumn(f"{name}_{suffix}", unit, array) for name, unit, array in values]
+
+
+def photometry_columns(rows: StyleRows) -> list[StyleColumn]:
+    """Columns of `source.photometry` in its order, for all sources, after the source's name."""
+    net, up = rows.number("net_cnts"), rows.number("net_cnts_sigma_up")
+    columns = [
+        StyleColumn("CATALOG_NAME", "", _texts(rows.text("name")), ""),
+        StyleColumn("ENERG_LO", "keV", rows.number("lo")),
+        StyleColumn("ENERG_HI", "keV", rows.number("hi")),
+        StyleColumn("MEAN_ARF", "cm**2 count/photon", rows.number("mean_arf")),
+        StyleColumn("SRC_CNTS", "count", rows.number("cnts_aper")),
+        StyleColumn("BKG_CNTS", "count", rows.number("cnts_aperbkg")),
+        StyleColumn("BACKSCAL", "", rows.number("bkg_ratio")),
+        StyleColumn("NET_CNTS", "count", net),
+        StyleColumn("NET_CNTS_SIGMA_UP", "count", up),
+        StyleColumn("NET_CNTS_SIGMA_LOW", "count", rows.number("net_cnts_sigma_low")),
+        StyleColumn("SRC_SIGNIF", "", net / up),
+        StyleColumn("PROB_NO_SOURCE", "", 10.0 ** rows.number("log10_prob_no_source")),
+        StyleColumn("FLUX1", "photon/cm**2/s", rows.number("flux1_aper")),
+        StyleColumn("FLUX2", "photon/cm**2/s", rows.number("flux2_aper")),
+    ]
+    for name in ("mean", "pct25", "pct50", "pct75"):
+        for kind in ("observed", "incident"):
+            column = f"energ_{name}_{kind}"
+            columns.append(StyleColumn(column.upper(), "keV", rows.number(column)))
+    return columns
+
+
+def _texts(values: list[str]) -> NDArray[Any]:
+    return np.array([value.encode("ascii", "replace") for value in values] or [b""], dtype=np.bytes_)
+
+
+def _write(
+    path: Path, name: str, columns: list[StyleColumn], recipe: Recipe, comments: dict[str, str]
+) -> None:
+    def form(column: StyleColumn) -> str:
+        return column.form or f"{max(column.values.dtype.itemsize, 1)}A"
+
+    table = fits.BinTableHDU.from_columns(
+        [fits.Column(c.name, form(c), unit=c.unit or None, array=c.values) for c in columns], name=name
+    )
+    table.header["RECIPE"] = (recipe.name, "srccat recipe")
+    table.header["CREATOR"] = f"srccat {__version__}"
+    for key, text in comments.items():
+        table.header[key] = text
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(path, overwrite=True, checksum=True)
