@@ -68,6 +68,38 @@ CSC_SUFFIX: dict[str, str] = {
     "wide": "w",
 }
 
+ACIS_EXTRACT_BANDS: tuple[Band, ...] = (
+    Band("0.5-8", 0.5, 8.0, 2.3),
+    Band("0.5-2", 0.5, 2.0, 1.49),
+    Band("2-8", 2.0, 8.0, 3.0),
+    Band("0.5-1.7", 0.5, 1.7, 1.3),
+    Band("1.7-2.8", 1.7, 2.8, 2.2),
+    Band("2.8-8", 2.8, 8.0, 4.2),
+    Band("0.5-1.5", 0.5, 1.5, 1.1),
+    Band("1.5-2.5", 1.5, 2.5, 1.9),
+    Band("2.5-8", 2.5, 8.0, 3.9),
+    Band("0.5-1", 0.5, 1.0, 0.8),
+    Band("1-2", 1.0, 2.0, 1.5),
+    Band("2-4", 2.0, 4.0, 2.9),
+    Band("4-6", 4.0, 6.0, 4.8),
+    Band("6-8", 6.0, 8.0, 6.7),
+    Band("0.5-7", 0.5, 7.0, 2.3),
+    Band("2-7", 2.0, 7.0, 3.8),
+)
+"""Photometry bands of ACIS Extract in its order; the first three are its total, soft and hard (t, s, h)."""
+
+BAND_SETS: dict[str, tuple[Band, ...]] = {
+    "csc": (CSC_BANDS["soft"], CSC_BANDS["medium"], CSC_BANDS["hard"]),
+    "tsh": ACIS_EXTRACT_BANDS[:3],
+    "acis-extract": ACIS_EXTRACT_BANDS,
+}
+"""Words that stand for several bands in a recipe."""
+
+
+def parse_bands(text: str) -> tuple[Band, ...]:
+    """Return the bands for a word of `BAND_SETS`, or the one that `parse_band` gives."""
+    return BAND_SETS.get(text.strip().lower()) or (parse_band(text),)
+
 
 def parse_band(text: str) -> Band:
     """Return the band for a CSC name, ``lo:hi:eff`` or ``name=lo:hi:eff`` (keV).
@@ -85,7 +117,7 @@ def parse_band(text: str) -> Band:
     try:
         lo, hi, eff = (float(part) for part in numbers.split(":"))
     except ValueError:
-        known = ", ".join(CSC_BANDS)
+        known = ", ".join((*CSC_BANDS, *BAND_SETS))
         raise SettingsError(
             "not a band", text, f"give one of {known}, or lo:hi:eff in keV, such as 0.5:2:1.49"
         ) from None

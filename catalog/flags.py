@@ -39,6 +39,7 @@ class Flag(IntFlag):
     TIMING_DOUBTFUL = 1 << 22
     VARIABLE = 1 << 23
     JOINT = 1 << 24
+    BAND_OUTSIDE_CALIBRATION = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,9 @@ _SENTENCES: dict[Flag, str] = {
     Flag.JOINT: (
         "Measured together with the neighbours whose photons fall into its aperture or background; limits "
         "and significances count these photons as background."
+    ),
+    Flag.BAND_OUTSIDE_CALIBRATION: (
+        "The band reaches beyond the energies of the effective area: its fluxes are incomplete."
     ),
 }
 

@@ -35,7 +35,7 @@ def export_command(
     recipe: RecipeOption = None,
     project: ProjectOption = None,
 ) -> None:
-    """Write light curves as OGIP FITS files, one for each source and observation.
+    """Write light curves as OGIP FITS files.
 
     Example: srccat lightcurves export 12 --out lightcurves
     """
@@ -57,7 +57,7 @@ def plot_command(
     format: Annotated[str, typer.Option("--format", help="png, pdf or svg.")] = "png",
     project: ProjectOption = None,
 ) -> None:
-    """Draw one page for each source: all observations on one broken axis.
+    """Draw one page of light curves for each source.
 
     Example: srccat lightcurves plot 12 --out pages
     """

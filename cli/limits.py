@@ -21,7 +21,7 @@ def limits(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     project: ProjectOption = None,
 ) -> None:
-    """Give the detection limit and the flux bound at any position, without adding a source.
+    """Give detection limit and flux bound at any position.
 
     Example: srccat limits 10:18:55.5 -58:56:00
     """

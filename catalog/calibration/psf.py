@@ -21,12 +21,10 @@ from importlib.resources import files
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.integrate import cumulative_simpson
-from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter
 from scipy.sparse import csr_array
-from scipy.special import i0e
 
+from catalog.calibration.psf_radii import blurred_radii, interpolate_radii
 from catalog.calibration.psf_stamp import PsfStamp
 
 TRACED_RADIUS = 120.0
@@ -311,66 +309,6 @@ def _with_blur(library: PsfLibrary, sigma: float) -> PsfLibrary:
 def _stamp(library: PsfLibrary, theta: float, phi: float, energy: float, roll: float) -> PsfStamp:
     """Stamps are asked for again: bands of the same energy, recipes, source and background."""
     return library._make_stamp(theta, phi, energy, roll)
-
-
-def interpolate_radii(
-    theta: NDArray[np.float64], radius: NDArray[np.floating], angles: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """Radii on other off-axis angles: a cubic spline through the axis, to the opposite azimuth.
-
-    Parameters
-    ----------
-    theta, angles
-        Arcmin; the first is 0.
-    radius
-        Shape (n_theta, n_phi, n_energy, n_fraction); azimuths equidistant, an even number.
-
-    Notes
-    -----
-    Leaving out a node, 99.7 % of the radii of 39-95 % come back within 3 % or 0.05 arcsec, the worst within
-    4.2 %; splines of the logarithm or of the square, and monotone ones, do worse.
-    """
-    opposite = np.roll(radius, radius.shape[1] // 2, axis=1)
-    nodes = np.concatenate([-theta[:0:-1], theta])
-    values = np.concatenate([opposite[:0:-1], radius]).astype(float)
-    curves = np.maximum(CubicSpline(nodes, values, axis=0)(angles), 0.5 * values.min(axis=0))
-    # Encircled radii never shrink with the fraction; the spline could make them by rounding.
-    return np.maximum.accumulate(curves, axis=-1).astype(np.float32)
-
-
-def blurred_radii(
-    radius: NDArray[np.float32], fraction: NDArray[np.float64], sigma: float
-) -> NDArray[np.float32]:
-    """Radii of encircled fractions after a Gaussian blur.
-
-    Parameters
-    ----------
-    radius
-        Arcsec, shape (..., n_fraction).
-    fraction
-        Encircled fractions, shape (n_fraction,).
-    sigma
-        Arcsec along each axis; 0 for none.
-    """
-    if sigma == 0.0:
-        return radius
-    from catalog.calibration.psf_kernels import blur_curves
-
-    curves = radius.reshape(-1, radius.shape[-1]).astype(float)
-    blurred = blur_curves(curves, fraction, float(sigma), _rice_table(), _RICE_STEP)
-    return np.asarray(blurred.reshape(radius.shape), dtype=np.float32)
-
-
-_RICE_STEP = 0.02
-
-
-@cache
-def _rice_table() -> NDArray[np.float64]:
-    """P(distance < v) of a Gaussian of unit width centred u from the origin, on u = 0-6.5, v = 0-13."""
-    u = np.arange(0.0, 6.5 + _RICE_STEP, _RICE_STEP)[:, None]
-    v = np.arange(0.0, 13.0 + _RICE_STEP, _RICE_STEP)
-    density = v * np.exp(-0.5 * (v - u) ** 2) * i0e(u * v)
-    return np.asarray(cumulative_simpson(density, dx=_RICE_STEP, axis=1, initial=0.0))
 
 
 @cache

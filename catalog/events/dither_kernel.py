@@ -37,6 +37,7 @@ def chip_shares(
     cosine, sine = np.cos(roll), np.sin(roll)
     result = np.zeros((x.size, to_chip.shape[0]))
     rows, columns = images.shape[1], images.shape[2]
+    corners = np.empty(4)
     for i in range(x.size):
         u, v = cosine * x[i] - sine * y[i], sine * x[i] + cosine * y[i]
         for k in range(to_chip.shape[0]):
@@ -49,18 +50,15 @@ def chip_shares(
                 continue
             left, low = int(np.floor(column)), int(np.floor(row))
             p, q = column - left, row - low
-            value = 0.0
-            if low >= 0:
-                if left >= 0:
-                    value += (1.0 - q) * (1.0 - p) * images[k, low, left]
-                if left + 1 < columns:
-                    value += (1.0 - q) * p * images[k, low, left + 1]
-            if low + 1 < rows:
-                if left >= 0:
-                    value += q * (1.0 - p) * images[k, low + 1, left]
-                if left + 1 < columns:
-                    value += q * p * images[k, low + 1, left + 1]
-            result[i, k] = value
+            corners[:] = 0.0
+            for j in range(4):
+                r, c = low + j // 2, left + j % 2
+                if r >= 0 and c >= 0 and r < rows and c < columns:
+                    corners[j] = images[k, r, c]
+            # Differences, so that between equal pixels the value is exactly theirs.
+            lower = corners[0] + p * (corners[1] - corners[0])
+            upper = corners[2] + p * (corners[3] - corners[2])
+            result[i, k] = lower + q * (upper - lower)
     return result
 
 

@@ -105,7 +105,7 @@ def fold_dither(
         kernel = _kernel(paths[chip], half)
         # A pixel is seen by the positions whose mean place lies one shift away: a convolution with the
         # mirrored shifts.
-        folded = fftconvolve(pixels.image[k].astype(float), kernel, mode="full")
+        folded = fftconvolve(pixels.image[k].astype(float), kernel[::-1, ::-1], mode="full")
         for pixel in pixels.passing:
             if pixel.chip_index == k:
                 _remove(folded, pixel.row, pixel.column, pixel.bad, view, chip, aspect, good_times, half)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from catalog.band import CSC_BANDS, Band, parse_band
+from catalog.band import CSC_BANDS, Band, parse_band, parse_bands
 from catalog.errors import InputFileError, MissingFileError, SettingsError
 
 
@@ -99,6 +99,21 @@ class LimitChoice(_Part):
     power: float = Field(0.5, gt=0, lt=1, description="Detection probability")
 
 
+class MergingChoice(_Part):
+    """Which observations of a source are merged for photometry."""
+
+    edge: Literal["keep", "drop"] = Field(
+        "keep",
+        description="Observations that barely see the source: keep with their bound, or drop",
+    )
+    edge_fraction: float = Field(
+        0.1, ge=0, le=1, description="PSF-weighted fraction of time on good pixels below which they barely do"
+    )
+    validity_counts: int = Field(
+        3, ge=0, description="Counts below which every observation enters the merge for validity"
+    )
+
+
 class TimingChoice(_Part):
     """Variability tests and light curves."""
 
@@ -124,12 +139,13 @@ class Recipe(_Part):
     exposure: ExposureChoice = ExposureChoice()
     model: ModelChoice = ModelChoice()
     limit: LimitChoice = LimitChoice()
+    merging: MergingChoice = MergingChoice()
     timing: TimingChoice = TimingChoice()
 
     @field_validator("bands")
     @classmethod
     def _bands_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        bands = [_band(name) for name in names]
+        bands = [band for name in names for band in _bands(name)]
         if len({band.name for band in bands}) < len(bands):
             raise ValueError("a band is named twice")
         return tuple(_spelling(band) for band in bands)
@@ -150,9 +166,9 @@ class Recipe(_Part):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _band(name: str) -> Band:
+def _bands(name: str) -> tuple[Band, ...]:
     try:
-        return parse_band(name)
+        return parse_bands(name)
     except SettingsError as error:
         raise ValueError(str(error)) from None
 

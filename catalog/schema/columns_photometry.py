@@ -392,8 +392,8 @@ COLUMNS = (
                 "joint_bkg_ratio",
                 "",
                 "arith.factor;instr.background",
-                "Expected counts in the region of joint_cnts_aperbkg over those of background and neighbours in the "
-                "source aperture",
+                "Expected counts in the region of joint_cnts_aperbkg over those of background and neighbours "
+                "in the source aperture",
             ),
         )
     ),

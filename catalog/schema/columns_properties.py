@@ -173,21 +173,21 @@ COLUMNS = (
         "merged_net_rate_aper",
         "count s-1",
         "arith.rate;phot.count;em.X-ray",
-        "Rate of summed counts with one background ratio (srcflux's MERGED_NET_RATE_APER)",
+        "Rate of summed counts with one background ratio (srcflux's merged RATE)",
         _NONE,
     ),
     *_with_ends(
         "merged_aprates_photflux_aper",
         _PHOTONS,
         _UCD_FLUX,
-        "Photon flux of summed counts with one background ratio (srcflux's MERGED_NET_APRATES_PHOTFLUX_APER)",
+        "Photon flux of summed counts with one background ratio (srcflux's APRATES value)",
         _NO_AREA,
     ),
     *_with_ends(
         "merged_net_photflux_aper",
         _PHOTONS,
         _UCD_FLUX,
-        "Mean of net photon fluxes weighted by live time (as srcflux's code gives MERGED_NET_PHOTFLUX_APER)",
+        "Mean of net photon fluxes weighted by live time (as srcflux's code gives merged PHOTFLUX)",
         f"{_NO_AREA}, or one observation's is negative",
     ),
     Col(
@@ -205,7 +205,7 @@ COLUMNS = (
     ),
     Col(
         "merged_photflux_areascal", "float", "", "arith.factor;instr.background",
-        "Background ratio behind merged_aprates_photflux_aper", 5, _NO_AREA,
+        "Background ratio behind the merged photon flux", 5, _NO_AREA,
     ),
     Col(
         "psf_weighted_exposure_time", "float", "s", "time.duration;obs.exposure",

@@ -6,6 +6,8 @@ heads and the documentation page. A name means the same wherever it stands.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from catalog.schema import (
     columns_extraction,
     columns_merged,
@@ -16,6 +18,7 @@ from catalog.schema import (
     columns_timing,
 )
 from catalog.schema.column import ColumnDefinition
+from catalog.schema.mrt_labels import MRT_LABELS
 
 
 def _collect() -> dict[str, ColumnDefinition]:
@@ -32,7 +35,8 @@ def _collect() -> dict[str, ColumnDefinition]:
         for column in module.COLUMNS:
             if column.name in registry:
                 raise ValueError(f"column {column.name} is registered twice")
-            registry[column.name] = column
+            label = column.mrt or MRT_LABELS.get(column.name, "")
+            registry[column.name] = replace(column, mrt=label)
     return registry
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from catalog.measure.observed_field import ObservedField
 from catalog.recipes.recipe import Recipe
 from catalog.schema.tables import Extraction, Measurement, RegionRow
 from catalog.stages.apertures import APERTURE_FLAGS
+from catalog.stages.attempt import Failure, attempt
 from catalog.stages.checksum import check_unchanged
 from catalog.stages.field_cache import FieldKey, observed_field
 from catalog.stages.fingerprint import fingerprint
@@ -223,12 +225,11 @@ def compute(job: ExtractJob) -> list[ExtractResult]:
         if unit.aperture is None:
             results.append(_nothing(unit, job.bands, unit.flags))
             continue
-        try:
-            results.append(_measure(unit, unit.aperture, job))
-        except Exception as error:  # noqa: BLE001 - the one boundary: a bad source never stops a run
-            reason, message = type(error).__name__, " ".join(str(error).split())
+        found = attempt(partial(_measure, unit, unit.aperture, job))
+        if isinstance(found, Failure):
             failed = _nothing(unit, job.bands, unit.flags | int(Flag.FAILED))
-            results.append(ExtractResult(unit, failed.extraction, failed.measurements, reason, message))
+            found = ExtractResult(unit, failed.extraction, failed.measurements, found.reason, found.message)
+        results.append(found)
     return results
 
 

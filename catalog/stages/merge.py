@@ -64,6 +64,7 @@ class MergeContext:
             [self.spectrum.photon_index, self.spectrum.nh, self.spectrum.absorption],
             recipe.confidence,
             [recipe.limit.alpha, recipe.limit.power],
+            recipe.merging.model_dump(),
             [(band.name, band.lo, band.hi) for band in recipe.energy_bands],
         )
 
@@ -114,7 +115,7 @@ def compute(
     """Merge the extractions of sources; one that no observation saw gets a row that says so."""
     extractions = _extractions(connection, recipe_id, source_ids)
     measured = _measurements(connection, recipe_id, source_ids)
-    used = {row.id: _usable(row, measured.get(row.id, {})) for row in extractions}
+    used = {row.id: _usable(row, measured.get(row.id, {}), context.recipe) for row in extractions}
     by_source: dict[int, list[Any]] = {source_id: [] for source_id in source_ids}
     for row in extractions:
         by_source[row.source_id].append(row)
@@ -144,6 +145,7 @@ def _extractions(connection: Connection, recipe_id: int, source_ids: Sequence[in
             Extraction.theta,
             Extraction.livetime,
             Extraction.in_fov,
+            Extraction.good_frac,
             Extraction.area_aper,
         )
         .join(EventSet, EventSet.id == Extraction.event_set_id)
@@ -178,7 +180,7 @@ def _measurements(
     return found
 
 
-def _usable(extraction: Any, measurements: dict[int, Any]) -> str | None:
+def _usable(extraction: Any, measurements: dict[int, Any], recipe: Recipe) -> str | None:
     """Why an extraction cannot enter a merge; None when it can."""
     if not extraction.in_fov:
         return "outside_fov"
@@ -188,6 +190,8 @@ def _usable(extraction: Any, measurements: dict[int, Any]) -> str | None:
         return "no_aperture"
     if not measurements or any(row.bkg_ratio is None for row in measurements.values()):
         return "no_background_or_exposure"
+    if recipe.merging.edge == "drop" and (extraction.good_frac or 0.0) < recipe.merging.edge_fraction:
+        return "edge_of_field"
     return None
 
 

@@ -33,6 +33,7 @@ from catalog.stages.property_rows import (
     load_measured,
     posterior_input,
 )
+from catalog.stages.validity_merges import ValidityMerge, store_validity, validity_merge
 from catalog.stages.work import EVERYWHERE, SourceTable, UnitResult, UnitState, store_units
 from catalog.stats.hardness import hardness_many
 from catalog.store.door import Writer
@@ -59,6 +60,7 @@ class MergedPropertyResult:
     merge_id: int | None
     rows: dict[int, dict[str, Any]]
     hardness: dict[str, Any]
+    validity: ValidityMerge | None = None
 
 
 def plan(
@@ -131,9 +133,19 @@ def compute(
             rows[source_id] = dict(zip(bands, own, strict=True))
         hardness = dict(zip(sources, _hardness(context, members, offsets), strict=True))
     nothing = dict.fromkeys(HARDNESS_COLUMNS)
+    groups: dict[int, list[Measured]] = {}
+    for member in members:
+        groups.setdefault(member.extraction.source_id, []).append(member)
+    validity = {
+        source_id: validity_merge(context.recipe, context.bands, own) for source_id, own in groups.items()
+    }
     return [
         MergedPropertyResult(
-            source_id, merges.get(source_id), rows.get(source_id, {}), hardness.get(source_id, nothing)
+            source_id,
+            merges.get(source_id),
+            rows.get(source_id, {}),
+            hardness.get(source_id, nothing),
+            validity.get(source_id),
         )
         for source_id in source_ids
     ]
@@ -328,8 +340,9 @@ def store(
     recipe_id: int,
     results: Sequence[MergedPropertyResult],
     fingerprints: dict[int, str],
+    bands: Sequence[int],
 ) -> None:
-    """Store a batch."""
+    """Store a batch; `bands` are the row numbers of the recipe's bands in its order."""
     known = [result for result in results if result.merge_id is not None]
     writer.delete(MergedProperty, MergedProperty.merge_id.in_([result.merge_id for result in known]))
     writer.insert(
@@ -341,11 +354,18 @@ def store(
         ],
     )
     writer.update_many(Merge, [{"id": result.merge_id, **result.hardness} for result in known])
+    validity = [result.validity for result in results if result.validity is not None]
+    store_validity(writer, run_id, recipe_id, [result.source_id for result in results], validity, bands)
     done = [
         UnitResult(
             result.source_id,
             fingerprints[result.source_id],
-            fingerprint(result.merge_id is None, list(result.rows.values()), result.hardness),
+            fingerprint(
+                result.merge_id is None,
+                list(result.rows.values()),
+                result.hardness,
+                None if result.validity is None else result.validity.plain(),
+            ),
         )
         for result in results
     ]

@@ -230,6 +230,8 @@ def _on_chip(
     columns["flags"] = columns["flags"] | kept
     if context.calibration.area_extrapolated(context.field.decimal_year) and response is not None:
         columns["flags"] |= int(Flag.AREA_EXTRAPOLATED)
+    if response is not None:
+        columns["flags"][:, _outside_calibration(context)] |= int(Flag.BAND_OUTSIDE_CALIBRATION)
     identity = np.full(counted.n.shape, context.calibration.identity, dtype=object)
     identity[~np.isfinite(columns["bkg_ratio"])] = None
     columns["calibration"] = identity
@@ -245,6 +247,12 @@ def _on_chip(
             )
         )
     return results
+
+
+def _outside_calibration(context: PhotometryContext) -> NDArray[np.bool_]:
+    """Bands of which the calibration does not know all."""
+    grid = context.calibration.energy_grid
+    return np.array([band.lo < grid[0] or band.hi > grid[-1] for band in context.recipe.energy_bands])
 
 
 def _response(

@@ -61,6 +61,7 @@ class PropertyContext:
             version,
             self.calibration.identity,
             self.recipe.model.model_dump(),
+            self.recipe.merging.model_dump(),
             self.recipe.confidence,
             [(band.name, band.lo, band.hi, band.eff) for band in self.bands],
         )

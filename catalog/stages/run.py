@@ -288,8 +288,8 @@ class _Run:
         stale = photometry.plan(context, upstream, states, crowd.companions)
         if not self._count(photometry.STAGE, stored, item.scope, len(stale), len(upstream)):
             return
-        together = joint.measure(context, crowd, stale, self._psf(item))
         with self.track(_title(photometry.STAGE, stored, item), len(stale)) as advance:
+            together = joint.measure(context, crowd, stale, self._psf(item))
             for batch in batches(sorted(stale), BATCH):
                 with self.project.store.read() as connection:
                     results = photometry.compute(connection, context, stored.id, batch, together)
@@ -339,7 +339,7 @@ class _Run:
                     results = stage.compute(connection, context, stored.id, batch, row_numbers)
                 run_id = self.run_id
                 with self.project.store.write() as writer:
-                    stage.store(writer, run_id, stored.id, results, stale)
+                    stage.store(writer, run_id, stored.id, results, stale, row_numbers)
                 advance(len(batch))
 
     def _variability(self, stored: StoredRecipe, item: FieldInput) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -17,6 +17,7 @@ from catalog.measure.extract import Aperture
 from catalog.measure.timing import BandTiming, TimingChoices, timing
 from catalog.recipes.recipe import Recipe
 from catalog.schema.tables import Extraction, LightCurve, RegionRow, Variability
+from catalog.stages.attempt import Failure, attempt
 from catalog.stages.field_cache import FieldKey, observed_field
 from catalog.stages.fingerprint import fingerprint
 from catalog.stages.work import FieldInput, UnitResult, UnitState, is_changed, store_units, unit_states
@@ -182,20 +183,16 @@ def compute(batch: VariabilityJob) -> list[VariabilityResult]:
         if unit.aperture is None:
             results.append(VariabilityResult(unit))
             continue
-        try:
-            found = timing(
-                observed_field(batch.field),
-                unit.aperture,
-                batch.bands,
-                _psf(batch.psf_blur),
-                batch.choices,
-                batch.curves_of,
-            )
-            results.append(_result(unit, found))
-        except Exception as error:  # noqa: BLE001 - the one boundary: a bad source never stops a run
-            reason, message = type(error).__name__, " ".join(str(error).split())
-            results.append(VariabilityResult(unit, reason=reason, message=message))
+        found = attempt(partial(_test, unit, unit.aperture, batch))
+        if isinstance(found, Failure):
+            found = VariabilityResult(unit, reason=found.reason, message=found.message)
+        results.append(found)
     return results
+
+
+def _test(unit: VariabilityUnit, aperture: Aperture, batch: VariabilityJob) -> VariabilityResult:
+    field, psf = observed_field(batch.field), _psf(batch.psf_blur)
+    return _result(unit, timing(field, aperture, batch.bands, psf, batch.choices, batch.curves_of))
 
 
 def _result(unit: VariabilityUnit, found: Sequence[BandTiming]) -> VariabilityResult:

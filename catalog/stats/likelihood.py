@@ -183,8 +183,8 @@ def find_level(table: LikelihoodTable, level: float, mode: float, guess: float) 
 
 
 @compiled
-def integral(table: LikelihoodTable, start: float, stop: float, shift: float, power: int) -> float:
-    """Integral of x^power exp(log density - shift): Gauss-Legendre panels, doubled until stable to 1e-11."""
+def integral(table: LikelihoodTable, start: float, stop: float, shift: float) -> float:
+    """Integral of exp(log density - shift): Gauss-Legendre panels, doubled until stable to 1e-11."""
     previous = math.nan
     panels = 1
     while True:
@@ -193,11 +193,34 @@ def integral(table: LikelihoodTable, start: float, stop: float, shift: float, po
         for panel in range(panels):
             for node in range(len(GAUSS_NODES)):
                 x = start + width * (panel + 0.5 + 0.5 * GAUSS_NODES[node])
-                weight = 0.5 * width * GAUSS_WEIGHTS[node] * x**power
+                weight = 0.5 * width * GAUSS_WEIGHTS[node]
                 value += weight * math.exp(log_density(table, x)[0] - shift)
         if abs(value - previous) <= 1e-11 * abs(value) or panels >= 1024:
             return value
         previous = value
+        panels *= 2
+
+
+@compiled
+def first_moments(table: LikelihoodTable, start: float, stop: float, shift: float) -> tuple[float, float]:
+    """Integrals of exp(log density - shift) and of x times it, as `integral` gives them, in one pass."""
+    previous_area = math.nan
+    previous_moment = math.nan
+    panels = 1
+    while True:
+        width = (stop - start) / panels
+        area = 0.0
+        moment = 0.0
+        for panel in range(panels):
+            for node in range(len(GAUSS_NODES)):
+                x = start + width * (panel + 0.5 + 0.5 * GAUSS_NODES[node])
+                weight = 0.5 * width * GAUSS_WEIGHTS[node] * math.exp(log_density(table, x)[0] - shift)
+                area += weight
+                moment += weight * x
+        stable = abs(area - previous_area) <= 1e-11 * abs(area)
+        if (stable and abs(moment - previous_moment) <= 1e-11 * abs(moment)) or panels >= 1024:
+            return area, moment
+        previous_area, previous_moment = area, moment
         panels *= 2
 
 
@@ -244,8 +267,9 @@ def solve_group(n: IntArray, m: IntArray, f: FloatArray, g: FloatArray, r: Float
     if log_density(table, 0.0)[0] < peak - LOG_NEGLIGIBLE:
         start = find_level(table, peak - LOG_NEGLIGIBLE, mode, 0.5 * mode)
     stop = find_level(table, peak - LOG_NEGLIGIBLE, mode, reach)
-    area = integral(table, start, mode, peak, 0) + integral(table, mode, stop, peak, 0)
-    first_moment = integral(table, start, mode, peak, 1) + integral(table, mode, stop, peak, 1)
+    area_below, moment_below = first_moments(table, start, mode, peak)
+    area_above, moment_above = first_moments(table, mode, stop, peak)
+    area, first_moment = area_below + area_above, moment_below + moment_above
     return Group(
         table, Mixture(0, np.zeros(0), np.zeros(0)), mode, first_moment / area, peak, area, start, stop
     )
@@ -258,7 +282,7 @@ def probability_between(group: Group, start: float, stop: float) -> float:
     For several observations both ends lie between `group.start` and `group.stop`, or are 0.
     """
     if len(group.mixture.weights) == 0:
-        return integral(group.table, max(start, group.start), stop, group.peak, 0) / group.area
+        return integral(group.table, max(start, group.start), stop, group.peak) / group.area
     scale = group.table.scales[0]
     below = mixture_density(start * scale, group.mixture)[1]
     return mixture_density(stop * scale, group.mixture)[1] - below

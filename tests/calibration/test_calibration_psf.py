@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, Point, Polygon, box
 
-from catalog.calibration.psf import interpolate_radii, open_psf_library
+from catalog.calibration.psf import open_psf_library
+from catalog.calibration.psf_radii import interpolate_radii
 from catalog.calibration.psf_stamp import PsfStamp
 
 POSITIONS = {"theta": st.floats(0, 15), "phi": st.floats(-360, 720), "energy": st.floats(0.3, 7.0)}

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.calibration.psf import blurred_radii, open_psf_library
+from catalog.calibration.psf import open_psf_library
 from catalog.calibration.psf_blur import BLUR, position_kind
+from catalog.calibration.psf_radii import blurred_radii
 
 FRACTIONS = np.array([0.1, 0.3, 0.5, 0.7, 0.9, 0.95])
 

@@ -155,7 +155,7 @@ class Filler:
         file_id = self.writer.insert(t.InputFile, [file])[0]
         events = {
             "run_id": self.run, "observation_id": observation, "input_file_id": file_id, "role": "photometry",
-            "n_events": 9, "ancillary": {}, "dropped": {},
+            "n_events": 9, "position_kind": "edser", "ancillary": {}, "dropped": {},
         }  # fmt: skip
         return self.writer.insert(t.EventSet, [events])[0]
 

@@ -45,14 +45,17 @@ def test_highest_and_lowest_of_single_observations() -> None:
 
 def test_merged_test_keeps_the_order_of_time_and_the_weights() -> None:
     rng = np.random.default_rng(1)
-    early, late = np.sort(rng.random(30)), np.sort(rng.random(90))
-    epochs = [epoch(500.0, 90, 3e6, late), epoch(100.0, 30, 1e6, early)]
+    # Not even, and not in the ratio of the weights: any other order gives another distance.
+    early, late = np.sort(rng.random(45) ** 1.5), np.sort(rng.random(90))
+    epochs = [epoch(500.0, 90, 3e6, late), epoch(100.0, 45, 1e6, early)]
     phases = np.concatenate([early * 0.25, 0.25 + late * 0.75])
     found = merged_timing(epochs, 1.7)["ks_merged_log10_pvalue"]
     assert found == pytest.approx(ks_log10(phases))
+    assert found != pytest.approx(ks_log10(np.concatenate([late * 0.75, 0.75 + early * 0.25])), abs=0.05)
     assert merged_timing(epochs[::-1], 1.7)["ks_merged_log10_pvalue"] == found
-    # Twice as bright in the second one than its weight allows for.
-    assert merged_timing([epoch(500.0, 90, 1e6, late), epochs[1]], 1.7)["ks_merged_log10_pvalue"] < -5
+    # Thrice as many counts in the second one at the same weight.
+    even = [epoch(500.0, 90, 1e6, np.linspace(0, 1, 90)), epoch(100.0, 30, 1e6, np.linspace(0, 1, 30))]
+    assert merged_timing(even, 1.7)["ks_merged_log10_pvalue"] < -5
 
 
 def test_a_response_that_changes_does_not_make_a_source_vary() -> None:

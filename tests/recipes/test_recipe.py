@@ -95,6 +95,13 @@ OTHER: dict[str, Any] = {
     "exposure.psf_fraction": "ideal",
     "limit.alpha": 0.01,
     "limit.power": 0.9,
+    "model.kind": "bremsstrahlung",
+    "model.parameter": 2.5,
+    "model.absorber": "wabs",
+    "model.abundances": "wilm",
+    "merging.edge": "drop",
+    "merging.edge_fraction": 0.3,
+    "merging.validity_counts": 8,
     "timing.pvalues": "asymptotic",
     "timing.bin": 250.0,
     "timing.light_curves": "all",
@@ -272,3 +279,37 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_recipe(tmp_path / "none.toml", {})
     with pytest.raises(UserError, match="cannot be read"):
         read_recipe(tmp_path, {})
+
+
+def test_words_for_several_bands() -> None:
+    from catalog.band import ACIS_EXTRACT_BANDS
+
+    def limits(*words: str) -> list[tuple[float, float]]:
+        recipe = recipe_from_content({"name": "mine", "bands": list(words)}, "here")
+        return [(band.lo, band.hi) for band in recipe.energy_bands]
+
+    assert limits("tsh") == [(0.5, 8.0), (0.5, 2.0), (2.0, 8.0)]
+    assert limits("csc", "broad") == [(0.5, 1.2), (1.2, 2.0), (2.0, 7.0), (0.5, 7.0)]
+    # acis-extract.md 0.4, in its order.
+    text = "0.5-8 0.5-2 2-8 0.5-1.7 1.7-2.8 2.8-8 0.5-1.5 1.5-2.5 2.5-8 0.5-1 1-2 2-4 4-6 6-8 0.5-7 2-7"
+    assert [f"{lo:g}-{hi:g}" for lo, hi in limits("acis-extract")] == text.split()
+    assert all(band.name == f"{band.lo:g}-{band.hi:g}" for band in ACIS_EXTRACT_BANDS)
+    with pytest.raises(SettingsError, match="twice"):
+        limits("tsh", "acis-extract")
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ({"model": {"kind": "mekal"}}, "powerlaw"),
+        ({"model": {"kind": "blackbody", "parameter": 0.0}}, "kT"),
+        ({"model": {"absorber": "tbabs"}}, "phabs"),
+        ({"model": {"abundances": "lodd"}}, "angr"),
+        ({"merging": {"edge": "maybe"}}, "keep"),
+        ({"confidence": 1.0}, "confidence"),
+        ({"bands": ["2:1:1.5"]}, "lower < upper"),
+    ],
+)
+def test_choices_out_of_range_are_refused(content: dict[str, object], word: str) -> None:
+    with pytest.raises(SettingsError, match=word):
+        recipe_from_content({"name": "mine", **content}, "here")

@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 import catalog.stages.extract as extract_stage
 import catalog.stages.run as run_module
+import catalog.stages.variability as variability_stage
 from catalog.flags import Flag
 from catalog.schema.tables import Run
 from catalog.stages.add_observations import add_observations
@@ -168,6 +169,7 @@ import os, signal, sys
 from contextlib import contextmanager
 from pathlib import Path
 import catalog.stages.run as run_module
+import catalog.stages.variability as variability_stage
 import catalog.store.door as door
 from catalog.stages.project import open_project
 
@@ -217,3 +219,30 @@ def test_killed_run_is_continued(
         assert report.computed > 0
         assert not differences(reference, dump(project))
         assert run(project, workers=1).computed == 0
+
+
+def test_one_source_whose_timing_raises(finished_project, copy_of, dump, monkeypatch, reference):
+    """Its variability is gone, everything else stays; once the fault is, the next run fills it in again."""
+    bad = key_of(reference, "src1")
+    where = next(row for key, row in reference["extraction"].items() if key[0] == bad)
+    original = variability_stage.timing
+
+    def failing(field, aperture, *rest):
+        if (aperture.x, aperture.y) == (where["x"], where["y"]):
+            raise FloatingPointError("no\ntime")
+        return original(field, aperture, *rest)
+
+    with copy_of(finished_project) as project:
+        monkeypatch.setattr(variability_stage, "VERSION", variability_stage.VERSION + 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(variability_stage, "timing", failing)
+            report = run(project, workers=1)
+        assert report.reasons == {"FloatingPointError": 1}
+        content = dump(project)
+        lost = [key for key in reference["variability"] if key not in content["variability"]]
+        assert lost
+        assert {key[0][0] for key in lost} == {bad}
+        assert not [key for key in content["light_curve"] if key[0] == lost[0][0]]
+        assert run(project, workers=1).failed == 0
+        assert dump(project)["variability"] == reference["variability"]
+        assert dump(project)["merged_variability"] == reference["merged_variability"]

@@ -242,3 +242,39 @@ def test_acis_extract_style_needs_one_of_its_bands(empty_project, copy_of, tmp_p
         recipe = stored_recipes(connection, ["default"])[0].recipe
         with pytest.raises(SettingsError):
             acis_extract_files(connection, recipe, tmp_path / "ae")
+
+
+def test_merges_for_validity(finished_project, copy_of):
+    with copy_of(finished_project) as project:
+        rows = rows_of(
+            project,
+            "SELECT g.source_id, g.n_obs, b.band, q.cnts_aper, q.log10_prob_no_source AS chosen,"
+            " t.log10_prob_no_source AS every, t.cnts_aper AS all_cnts, a.n_obs AS all_obs"
+            " FROM merge g JOIN merged_measurement q ON q.merge_id = g.id JOIN band b ON b.id = q.band_id"
+            " JOIN merge a ON a.source_id = g.source_id AND a.recipe_id = g.recipe_id"
+            " JOIN merged_measurement t ON t.merge_id = a.id AND t.band_id = q.band_id"
+            " WHERE g.purpose = 'validity' AND a.purpose = 'photometry'",
+        )
+        used = dict(
+            rows_of_pairs(
+                project,
+                "SELECT g.source_id, sum(CASE WHEN mm.used THEN 1 ELSE 0 END) FROM merge g"
+                " JOIN merge_member mm ON mm.merge_id = g.id"
+                " WHERE g.purpose = 'validity' GROUP BY g.source_id",
+            )
+        )
+        again = rows_of(project, "SELECT count(*) AS n FROM catalog")[0]["n"]
+        assert again == rows_of(project, "SELECT count(*) AS n FROM source")[0]["n"]
+    assert len(rows) >= 40
+    for row in rows:
+        assert row["n_obs"] == used[row["source_id"]] <= row["all_obs"]
+        assert row["cnts_aper"] <= row["all_cnts"]
+        # Of all subsets in the order tried the best is kept: never worse than all together, once there are
+        # counts enough to choose.
+        if row["band"] == "broad" and row["cnts_aper"] >= 3 and row["n_obs"] == 1:
+            assert row["chosen"] <= row["every"] + 1e-9
+
+
+def rows_of_pairs(project, statement):
+    with project.store.read() as connection:
+        return [tuple(row) for row in connection.execute(text(statement))]

@@ -98,8 +98,8 @@ def test_quadrature_equals_the_exact_mixture(case):
     group = single._group
     for q in (0.01, 0.3, 0.9, 0.9999):
         s = float(single.quantile(q))
-        whole = likelihood.integral(group.table, 0.0, group.mode, group.peak, 0)
-        whole += likelihood.integral(group.table, group.mode, s, group.peak, 0)
+        whole = likelihood.integral(group.table, 0.0, group.mode, group.peak)
+        whole += likelihood.integral(group.table, group.mode, s, group.peak)
         assert whole / group.area == pytest.approx(q, rel=1e-9)
 
 

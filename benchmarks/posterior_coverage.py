@@ -2,8 +2,8 @@
 
 Usage
 -----
-    python benchmarks/coverage.py            all tables, about three minutes
-    python benchmarks/coverage.py --quick    fewer draws
+    python benchmarks/posterior_coverage.py            all tables, about three minutes
+    python benchmarks/posterior_coverage.py --quick    fewer draws
 
 Seeds are fixed. Exits with 1 when a limit is broken.
 """
