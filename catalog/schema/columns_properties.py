@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from catalog.schema.column import ColumnDefinition as Col
 
 _NONE = "nothing was measured: see flags"
@@ -56,7 +58,7 @@ def _count_hardness(pair: str, first: str, second: str) -> tuple[Col, ...]:
     return _with_ends(f"hard_cnts_{pair}", "", "phot.color;em.X-ray", text, null)
 
 
-COLUMNS = (
+_PLAIN = (
     Col(
         "net_cnts",
         "float",
@@ -223,3 +225,52 @@ COLUMNS = (
     *_count_hardness("ms", "medium", "soft"),
     *_count_hardness("hs", "hard", "soft"),
 )  # fmt: skip
+
+_LABELS = {
+    "net_cnts": "Cnet",
+    "net_cnts_sigma_up": "E_Cnet",
+    "net_cnts_sigma_low": "e_Cnet",
+    "mean_arf": "ARF",
+    "flux1_aper": "F1",
+    "flux2_aper": "F2",
+    "energyflux_aper": "FEM",
+    "energ_mean_observed": "EOm",
+    "energ_mean_incident": "EIm",
+    "energ_pct25_observed": "EO25",
+    "energ_pct50_observed": "EO50",
+    "energ_pct75_observed": "EO75",
+    "energ_pct25_incident": "EI25",
+    "energ_pct50_incident": "EI50",
+    "energ_pct75_incident": "EI75",
+    "flux_aper_raw": "FEr",
+    "flux_aperbkg_raw": "FErb",
+    "src_rate_aprates": "RateA",
+    "model_nh": "NH",
+    "mflux_conversion": "CM",
+    "umflux_conversion": "CU",
+    "mflux_aper": "FM",
+    "umflux_aper": "FU",
+    "merged_net_rate_aper": "RateS",
+    "merged_aprates_photflux_aper": "FPS",
+    "merged_net_photflux_aper": "FPT",
+    "merged_net_photflux_guide": "FPG",
+    "merged_rate_areascal": "BRS",
+    "merged_photflux_areascal": "BFS",
+    "psf_weighted_exposure_time": "TPSF",
+    "psf_weighted_exposure": "XPSF",
+    "psf_weighted_exposure_bkg": "XPSFb",
+    "hard_cnts_hm": "HChm",
+    "hard_cnts_ms": "HCms",
+    "hard_cnts_hs": "HChs",
+}
+"""Labels in machine-readable tables; ends of intervals get b_ and B_ before them."""
+
+
+def _label(name: str) -> str:
+    for ending, mark in (("_lolim", "b_"), ("_hilim", "B_")):
+        if name.endswith(ending):
+            return mark + _LABELS[name.removesuffix(ending)]
+    return _LABELS[name]
+
+
+COLUMNS = tuple(replace(column, mrt=_label(column.name)) for column in _PLAIN)
