@@ -24,7 +24,9 @@ def run_command(
         list[str] | None,
         typer.Argument(
             metavar="STAGE",
-            help="apertures, extract, photometry, variability, merge, merged_variability; all unless given.",
+            help="apertures, extract, photometry, properties, variability, merge, merged_properties, "
+            "merged_variability, or all. Unless given: apertures, extract, photometry, merge, and those "
+            "others that the catalog has results of.",
         ),
     ] = None,
     recipe: RecipesOption = None,
@@ -42,11 +44,12 @@ def run_command(
     """
     from catalog.config import project_dir
     from catalog.stages.project import open_project
-    from catalog.stages.run import run
+    from catalog.stages.run import STAGES, due_stages, run
     from cli.progress import progress
 
     with open_project(project_dir(project)) as opened:
-        report = run(opened, stages or (), recipe or (), workers=workers, dry_run=dry_run, track=progress())
+        chosen = STAGES if stages == ["all"] else stages or due_stages(opened)
+        report = run(opened, chosen, recipe or (), workers=workers, dry_run=dry_run, track=progress())
     if as_json:
         print_json(_plain(report))
     else:

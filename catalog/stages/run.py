@@ -54,6 +54,8 @@ STAGES = (
     "merged_properties",
     "merged_variability",
 )
+CORE_STAGES = ("apertures", "extract", "photometry", "merge")
+"""The path to a catalog; the others add to it and may be left for later."""
 BATCH = 250
 """Units computed and committed together: what a killed run loses at most, per stage."""
 PRELOAD = ("catalog.stages.extract", "catalog.events.dither_kernel", "catalog.calibration.psf_kernels")
@@ -149,6 +151,13 @@ def run(
         )
     job = _Run(project, tuple(stages) or STAGES, recipes, dry_run, track)
     return job.execute(worker_count(workers if workers is not None else project.settings.run.workers))
+
+
+def due_stages(project: Project) -> tuple[str, ...]:
+    """Return the stages that a catalog keeps up to date: the core, and the others that it has results of."""
+    with project.store.read() as connection:
+        begun = set(connection.scalars(select(WorkUnit.stage).distinct()))
+    return tuple(stage for stage in STAGES if stage in CORE_STAGES or stage in begun)
 
 
 class _Run:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select
 
 from catalog.schema.tables import EventSet, Observation, Recipe, Run, Source, WorkUnit
 from catalog.stages.project import Project
-from catalog.stages.run import StageCount, run
+from catalog.stages.run import StageCount, due_stages, run
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def status(project: Project) -> Status:
         last = connection.execute(
             select(Run.command, Run.state, Run.finished_at).order_by(Run.id.desc()).limit(1)
         ).first()
-    report = run(project, dry_run=True)
+    report = run(project, due_stages(project), dry_run=True)
     return Status(
         database=project.store.where,
         n_sources=n_sources,

@@ -62,7 +62,13 @@ def bayesian_blocks(time: ArrayLike, clock: ExposureClock, false_alarm: float = 
         Probability of a change point in a constant source.
     """
     # A large library, needed by few commands.
+    from astropy.stats import Events
     from astropy.stats import bayesian_blocks as find_blocks
+
+    class CountedEvents(Events):  # type: ignore[misc]
+        """Events whose arguments are known: inspecting the signature took most of the time."""
+
+        _fitness_args = frozenset({"N_k", "T_k"})
 
     times = np.sort(np.asarray(time, dtype=float))
     total = clock.total_exposure
@@ -77,7 +83,7 @@ def bayesian_blocks(time: ArrayLike, clock: ExposureClock, false_alarm: float = 
             at_ends = [int(counts[places <= 0].sum())], [int(counts[places >= total].sum())]
             cells = np.concatenate([[0.0], places[inner], [total]])
             numbers = np.concatenate([at_ends[0], counts[inner], at_ends[1]])
-            found = find_blocks(cells, numbers, fitness="events", ncp_prior=prior)
+            found = find_blocks(cells, numbers, fitness=CountedEvents(ncp_prior=prior))
             edges = np.concatenate([[0.0], found[1:-1], [total]])
     number = np.diff(np.searchsorted(exposure, edges[1:-1], side="right"), prepend=0, append=times.size)
     ends = _times_at_exposure(clock, edges)
