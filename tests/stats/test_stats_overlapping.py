@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import gamma, nbinom, poisson
 
 from catalog.errors import SettingsError
-from catalog.stats.aperture_posterior import summarise
+from catalog.stats.aperture_posterior import AperturePosterior, summarise
 from catalog.stats.effective_background import effective_background
 from catalog.stats.no_source import log10_prob_no_source
 from catalog.stats.overlapping import linear_solution, most_likely, overlap_model, overlap_posterior
@@ -124,8 +124,11 @@ def test_one_source_is_the_aperture_posterior(n: int, m: int, f: float, g: float
     model = overlap_model([n, m], [[f, 1.0], [g, r]])
     found = overlap_posterior(model, 3, 12000).summary([0], 0.68)
     width = float(exact.hilim - exact.lolim)
-    for name in ("mode", "mean", "lolim", "hilim"):
+    for name in ("mean", "lolim", "hilim"):
         assert getattr(found, name)[0] == pytest.approx(float(getattr(exact, name)), abs=0.04 * width), name
+    # Where the posterior is flat, its mode is a place that samples cannot tell from its neighbours.
+    density = AperturePosterior(n, m, f, g, r).pdf(np.array([found.mode[0], float(exact.mode)]))
+    assert density[0] >= 0.97 * density[1]
     effective = effective_background(model, most_likely(model), 0, 0)
     assert effective.m == pytest.approx(m, abs=0.02 * m + 0.1)
     assert effective.r == pytest.approx(r, rel=0.05)
