@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test
+.PHONY: demo test test-long
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -15,6 +15,10 @@ test: $(VENV)/.installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Kills and restarts runs at many moments, on both engines.
+test-long: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m long --timeout 3600
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
@@ -35,3 +39,5 @@ $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python compilers
 compilers:
 	@command -v cc >/dev/null && command -v c++ >/dev/null \
 	  || { echo "a C and a C++ compiler are missing: sudo apt-get install build-essential"; exit 1; }
+	@command -v bison >/dev/null && command -v flex >/dev/null \
+	  || { echo "bison or flex is missing (the spectral tests build Sherpa): sudo apt-get install bison flex"; exit 1; }
