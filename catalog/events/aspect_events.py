@@ -16,7 +16,6 @@ from catalog.events.aspect import Aspect, coverage, sample_times
 from catalog.events.chip_geometry import focal_plane
 from catalog.events.event_list import EventList
 from catalog.events.good_times import GoodTimes
-from catalog.events.pointing import DET_AXIS
 from catalog.events.sky_frame import Pair
 
 #: Periods of the default dither of ACIS in y and z, s, until and from October 2022 (Chandra X-ray Center,
@@ -27,7 +26,8 @@ _BIN_S = 20.0
 _DRIFT_BIN_S = 500.0
 _FEWEST_TO_FIT = 30
 _FEWEST_PAIRS = 200
-_LARGEST_RESIDUAL = 1.5
+_LARGEST_RESIDUAL = 0.75
+"""Arcsec."""
 
 
 def aspect_from_events(events: EventList) -> Aspect:
@@ -63,7 +63,7 @@ def aspect_from_events(events: EventList) -> Aspect:
         fitted, residual = _fit_dither(time, x, y)
         times = sample_times(good_times)
         aspect = Aspect(times, *_dither(times, *fitted), roll_offset, "events")
-    if residual > _LARGEST_RESIDUAL:
+    if residual * events.sky_frame.pixel_scale_arcsec > _LARGEST_RESIDUAL:
         raise _impossible(
             events,
             f"sky and detector coordinates do not follow one pointing (residual {residual:.1f} pixels)",
@@ -88,7 +88,8 @@ def _turned_detector(events: EventList) -> Pair | None:
         detx, dety = focal_plane(events.header).chip_to_det(events.ccd_id, events.chipx, events.chipy)
     else:
         return None
-    return _turn(detx - DET_AXIS, dety - DET_AXIS, events.header.roll_pnt)
+    axis = events.header.imager.det_axis
+    return _turn(detx - axis, dety - axis, events.header.roll_pnt)
 
 
 def _turn(u: NDArray[np.float64], v: NDArray[np.float64], roll: float) -> Pair:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from catalog.errors import InputFileError
 from catalog.events.aspect import Aspect
-from catalog.events.chip_geometry import DET_PIXEL_RAD, FOCAL_LENGTH_MM
+from catalog.events.chip_geometry import FOCAL_LENGTH_MM
 from catalog.events.fits_file import check_observation, open_fits
 from catalog.events.header import ObservationHeader
 from catalog.events.pointing import mean_pointing
@@ -46,7 +46,7 @@ def read_aspect_solution(paths: Iterable[str | Path], header: ObservationHeader,
     pointing = mean_pointing(header, frame)
     x, y = frame.to_sky(ra, dec)
     # The module drifts by some 0.1 mm over an observation: DETX follows y, DETY follows -z.
-    scale = 1.0 / (FOCAL_LENGTH_MM * DET_PIXEL_RAD)
+    scale = 1.0 / (FOCAL_LENGTH_MM * header.imager.det_pixel_rad)
     drift = ((dy - (header.dy_avg or 0.0)) * scale, -(dz - (header.dz_avg or 0.0)) * scale)
     cosine, sine = np.cos(np.radians(roll)), np.sin(np.radians(roll))
     roll_offset = float(np.mean(np.mod(roll - header.roll_pnt + 180.0, 360.0) - 180.0))

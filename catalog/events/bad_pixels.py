@@ -15,11 +15,11 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from catalog.errors import InputFileError
-from catalog.events.chip_geometry import CHIP_SIZE, CHIPS
+from catalog.events.detector import ACIS, Detector
 from catalog.events.fits_file import check_observation, open_fits
 
 _COLUMNS = ("chipx", "chipy")
-_TODO = "give the acisf...bpix1.fits file of the observation"
+_TODO = "give the ...bpix1.fits file of the observation"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,27 +46,29 @@ class BadPixels:
         return int(self.ccd_id.size)
 
 
-def read_bad_pixels(path: str | Path, obs_id: str) -> BadPixels:
+def read_bad_pixels(path: str | Path, obs_id: str, detector: Detector = ACIS) -> BadPixels:
     """Read a bad-pixel file.
 
     Parameters
     ----------
     path
-        FITS file with a table per chip (keyword CCD_ID, or a column ccd_id) of CHIPX, CHIPY and, where
-        present, SHAPE, TIME, TIME_STOP.
+        FITS file with a table per chip (keyword CCD_ID or CHIP_ID, or such a column) of CHIPX, CHIPY and,
+        where present, SHAPE, TIME, TIME_STOP.
     obs_id
         ObsID that the file must be of.
+    detector
+        Whose pixels they are.
 
     Raises
     ------
     MissingFileError, InputFileError
-        NO_BAD_PIXELS for a file without such a table, OTHER_OBSERVATION, BAD_VALUE for pixels or chips that
-        ACIS does not have, else as `open_fits`.
+        NO_BAD_PIXELS for a file without such a table, OTHER_OBSERVATION, BAD_VALUE for chips that the
+        detector does not have, else as `open_fits`.
     """
     where = Path(path)
     with open_fits(where) as hdus:
         check_observation(hdus, obs_id, where, "a bad-pixel file")
-        parts = [part for hdu in hdus if (part := _read_table(hdu, where)) is not None]
+        parts = [part for hdu in hdus if (part := _read_table(hdu, where, detector)) is not None]
     if not parts:
         raise InputFileError("no bad-pixel table (columns CHIPX, CHIPY)", where, _TODO, code="NO_BAD_PIXELS")
     return BadPixels(
@@ -74,35 +76,43 @@ def read_bad_pixels(path: str | Path, obs_id: str) -> BadPixels:
     )
 
 
-def pixel_ranges(table: fits.FITS_rec, column: str, points: NDArray[np.bool_]) -> NDArray[np.int16]:
-    """First and last pixel of each row, shape (n, 2), cut to the chip; a point has one pixel only."""
+def pixel_ranges(
+    table: fits.FITS_rec, column: str, points: NDArray[np.bool_], most: int
+) -> NDArray[np.int16]:
+    """First and last pixel of each row, shape (n, 2), cut to 1 to `most`; a point has one pixel only."""
     values = np.asarray(table[column], dtype=np.int64).reshape(len(table), -1)
     first, last = values[:, 0], np.where(points, values[:, 0], values[:, -1])
     ranges = np.column_stack([np.minimum(first, last), np.maximum(first, last)])
-    return np.asarray(np.clip(ranges, 1, CHIP_SIZE), dtype=np.int16)
+    return np.asarray(np.clip(ranges, 1, most), dtype=np.int16)
 
 
 def table_chips(
-    hdu: fits.BinTableHDU, names: dict[str, str], path: Path, todo: str = _TODO
+    hdu: fits.BinTableHDU, names: dict[str, str], path: Path, detector: Detector, todo: str = _TODO
 ) -> NDArray[np.int16]:
-    """Chip of each row: column ccd_id, else the keyword CCD_ID.
+    """Chip of each row: column ccd_id or chip_id, else that keyword, else the only chip there is.
 
     Raises
     ------
     InputFileError
-        BAD_VALUE: no chip of ACIS.
+        BAD_VALUE: no chip of the detector.
     """
     number = len(hdu.data)
-    if "ccd_id" in names:
-        chips = np.asarray(hdu.data[names["ccd_id"]], dtype=np.int16)
+    column = next((names[name] for name in ("ccd_id", "chip_id") if name in names), None)
+    if column is not None:
+        chips = np.asarray(hdu.data[column], dtype=np.int16)
     else:
-        chips = np.full(number, int(hdu.header.get("CCD_ID", -1)), dtype=np.int16)
-    if np.any((chips < 0) | (chips >= CHIPS)):
-        raise InputFileError(f"no CCD_ID from 0 to 9 for table {hdu.name}", path, todo, code="BAD_VALUE")
+        only = detector.chip_ids[0] if len(detector.chip_ids) == 1 else -1
+        written = hdu.header.get("CCD_ID", hdu.header.get("CHIP_ID", only))
+        chips = np.full(number, int(written), dtype=np.int16)
+    if not np.isin(chips, detector.chip_ids).all():
+        known = f"{detector.chip_ids[0]} to {detector.chip_ids[-1]}"
+        raise InputFileError(
+            f"no CCD_ID or CHIP_ID from {known} for table {hdu.name}", path, todo, code="BAD_VALUE"
+        )
     return chips
 
 
-def _read_table(hdu: fits.hdu.base.ExtensionHDU, path: Path) -> BadPixels | None:
+def _read_table(hdu: fits.hdu.base.ExtensionHDU, path: Path, detector: Detector) -> BadPixels | None:
     if not isinstance(hdu, fits.BinTableHDU):
         return None
     names = {name.lower(): name for name in hdu.columns.names}
@@ -121,9 +131,9 @@ def _read_table(hdu: fits.hdu.base.ExtensionHDU, path: Path) -> BadPixels | None
     )
     always = (stop <= start) & ~((start > 0) & (stop <= 0))
     return BadPixels(
-        table_chips(hdu, names, path),
-        pixel_ranges(table, names["chipx"], points),
-        pixel_ranges(table, names["chipy"], points),
+        table_chips(hdu, names, path, detector),
+        pixel_ranges(table, names["chipx"], points, detector.columns),
+        pixel_ranges(table, names["chipy"], points, detector.rows),
         np.where(always | (start <= 0), -np.inf, start),
         np.where(always | (stop <= 0), np.inf, stop),
     )

@@ -15,11 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.signal import fftconvolve
 
 from catalog.events.aspect import Aspect, sample_times
-from catalog.events.chip_geometry import CHIP_SIZE
 from catalog.events.field_of_view import FieldOfView
 from catalog.events.good_pixels import GoodPixels
 from catalog.events.good_times import GoodTimes
-from catalog.events.pointing import DET_AXIS
 
 _ROUNDING = 1e-6
 """Shares closer than this to 0 or 1 are made exactly that: the transforms leave 1e-15 of noise."""
@@ -37,7 +35,7 @@ class DitheredChips:
         Shape (k, rows, columns), share of the reference live time that a sky position which lies on a pixel
         at mean pointing spends on good pixels of that chip; `pad` more pixels than the chip on each side.
     pad
-        Pixels around the chip.
+        Pixels of the image around the chip.
     """
 
     view: FieldOfView
@@ -61,13 +59,17 @@ def look(
     # Compiled code: imported late, so that commands without events start fast.
     from catalog.events.dither_kernel import chip_shares
 
-    to_axis = np.array([[1.0, 0.0, DET_AXIS], [0.0, 1.0, DET_AXIS], [0.0, 0.0, 1.0]])
+    detector = view.plane.detector
+    to_axis = np.array([[1.0, 0.0, detector.det_axis], [0.0, 1.0, detector.det_axis], [0.0, 0.0, 1.0]])
+    # Pixel 1 is from 0.5 to 1.5, and so is the first cell.
+    edge = 0.5 - 0.5 / detector.cell
+    to_cell = np.array([[1.0 / detector.cell, 0.0, edge], [0.0, 1.0 / detector.cell, edge], [0.0, 0.0, 1.0]])
     return np.asarray(
         chip_shares(
             np.atleast_1d(np.asarray(x, dtype=float)) - view.pointing.x,
             np.atleast_1d(np.asarray(y, dtype=float)) - view.pointing.y,
             np.radians(view.pointing.roll),
-            np.ascontiguousarray(view.plane.to_chip[list(view.chips)] @ to_axis),
+            np.ascontiguousarray(to_cell @ view.plane.to_chip[list(view.chips)] @ to_axis),
             image,
             pad,
         )
@@ -115,14 +117,15 @@ def fold_dither(
 
 
 def _shifts(view: FieldOfView, chip: int, aspect: Aspect, times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shift in chip pixels of a sky position against its mean place, shape (n, 2)."""
+    """Shift of a sky position against its mean place in pixels of the image, shape (n, 2)."""
     dx, dy = aspect.at(times)
     x, y = dx - view.mean_offset[0], dy - view.mean_offset[1]
-    middle = 0.5 * (CHIP_SIZE + 1)
-    detx, dety = view.plane.chip_to_det(chip, middle, middle)
+    detector = view.plane.detector
+    middle = 0.5 * (detector.columns + 1), 0.5 * (detector.rows + 1)
+    detx, dety = view.plane.chip_to_det(chip, *middle)
     centre_x, centre_y = view.pointing.det_to_sky(detx, dety)
     moved = view.plane.det_to_chip(chip, *view.pointing.sky_to_det(centre_x - x, centre_y - y))
-    return np.column_stack(moved) - middle
+    return (np.column_stack(moved) - middle) / detector.cell
 
 
 def _kernel(shift: NDArray[np.float64], half: int) -> NDArray[np.float64]:

@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 
 from catalog.errors import InputFileError, UnsupportedDataError
 from catalog.events.data_subspace import filtered_ranges
+from catalog.events.detector import Detector, detector_of_header
 from catalog.events.good_times import GoodTimes
 
 _BAD_SHARE = 0.1
 #: No observation of Chandra pauses for so long; an orbit, hence the longest observation, takes 64 h.
 _LONGEST_PAUSE_S = 1.0e5
-#: Dither stays within 40 arcsec peak to peak; other pointings or rolls scatter by far more (sky pixels).
-_WIDEST_DITHER = 200.0
+#: Dither stays within 40 arcsec peak to peak; other pointings or rolls scatter by far more (arcsec).
+_WIDEST_DITHER = 100.0
 
 
-def check_telescope(header: Mapping[str, Any], path: Path) -> None:
-    """Refuse other telescopes, HRC and continuous clocking.
+def check_telescope(header: Mapping[str, Any], path: Path) -> Detector:
+    """Refuse other telescopes and continuous clocking; return the detector.
 
     Raises
     ------
@@ -37,12 +38,13 @@ def check_telescope(header: Mapping[str, Any], path: Path) -> None:
         raise InputFileError(
             f"events of {telescope}, not of Chandra", path, "give a Chandra event list", code="NOT_CHANDRA"
         )
-    instrument = str(header.get("INSTRUME", "")).strip().upper()
-    if instrument.startswith("HRC"):
+    detector = detector_of_header(header)
+    if detector is None:
+        named = str(header.get("DETNAM", "")).strip() or "missing"
         raise UnsupportedDataError(
-            "events of the HRC, which srccat does not measure",
+            f"events of the HRC with DETNAM {named}",
             path,
-            "give ACIS event lists",
+            "give event lists of HRC-I or HRC-S, with their full header",
             code="UNSUPPORTED_HRC",
         )
     if str(header.get("READMODE", "")).strip().upper().startswith("CONTINUOUS"):
@@ -52,6 +54,7 @@ def check_telescope(header: Mapping[str, Any], path: Path) -> None:
             "leave this observation out",
             code="UNSUPPORTED_CONTINUOUS",
         )
+    return detector
 
 
 def check_single_header(header: Mapping[str, Any], path: Path) -> None:
@@ -100,7 +103,7 @@ def check_single_pointing(x_axis: NDArray[np.float64], y_axis: NDArray[np.float6
     Parameters
     ----------
     x_axis, y_axis
-        Sky pixel of the optical axis implied by each event (sky minus rotated detector coordinates).
+        Optical axis implied by each event (sky minus rotated detector coordinates), arcsec.
 
     Raises
     ------

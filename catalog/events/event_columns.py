@@ -10,9 +10,14 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from catalog.errors import InputFileError
+from catalog.events.detector import Detector
 
 Columns = dict[str, NDArray[Any]]
 
+#: Energy given to every event of the HRC, keV: the effective energy of the wide band.
+HRC_ENERGY = 1.5
+#: Status bits of the HRC, first to last, that level 2 demands to be 0 (hrc_process_events, stdlev1 filter).
+_HRC_STATUS = "xxxxxx00xxxx0xxx0000x000x00000xx"
 #: ASCA grades that level 2 keeps.
 GOOD_GRADES = (0, 2, 3, 4, 6)
 _REQUIRED: dict[str, type[np.generic]] = {
@@ -32,14 +37,14 @@ _OPTIONAL: dict[str, type[np.generic]] = {
 }
 
 
-def read_columns(table: fits.BinTableHDU, path: Path) -> Columns:
+def read_columns(table: fits.BinTableHDU, path: Path, detector: Detector) -> Columns:
     """Read the columns that srccat uses; names in any case.
 
     Returns
     -------
     dict
-        Shape (n,) each: time, x, y, ccd_id, energy (keV), and those of detx, dety, chipx, chipy, expno, pi,
-        grade that the table has.
+        Shape (n,) each: time, x, y, ccd_id (CHIP_ID of the HRC), energy (keV; of the HRC the same for all),
+        and those of detx, dety, chipx, chipy, expno, pi, grade that the table has.
 
     Raises
     ------
@@ -47,6 +52,8 @@ def read_columns(table: fits.BinTableHDU, path: Path) -> Columns:
         MISSING_COLUMN, NO_ENERGY.
     """
     names = _names(table)
+    if not detector.has_energies and "chip_id" in names:
+        names["ccd_id"] = names["chip_id"]
     for required in _REQUIRED:
         if required not in names:
             raise InputFileError(
@@ -57,18 +64,24 @@ def read_columns(table: fits.BinTableHDU, path: Path) -> Columns:
         for name, kind in {**_REQUIRED, **_OPTIONAL}.items()
         if name in names
     }
-    columns["energy"] = _energy(table, path)
+    size = columns["time"].size
+    columns["energy"] = _energy(table, path) if detector.has_energies else np.full(size, HRC_ENERGY)
     return columns
 
 
-def status_set(table: fits.BinTableHDU) -> NDArray[np.bool_]:
-    """Whether any STATUS bit is set, for bit columns and integer ones alike; False without such a column."""
+def status_set(table: fits.BinTableHDU, detector: Detector) -> NDArray[np.bool_]:
+    """Whether a STATUS bit is set that level 2 does not admit; False without such a column.
+
+    Of ACIS any bit, in bit columns and integer ones alike; of the HRC those that its level-2 filter names.
+    """
     names = _names(table)
     flagged = np.zeros(len(table.data), dtype=bool)
     if "status" in names and flagged.size:
         # The packed bytes themselves: astropy's own view unpacks 32 booleans per event.
-        packed = table.data.view(np.ndarray)[names["status"]]
-        flagged = (packed != 0).reshape(flagged.size, -1).any(axis=1)
+        packed = table.data.view(np.ndarray)[names["status"]].reshape(flagged.size, -1)
+        if not detector.has_energies and packed.dtype == np.uint8 and packed.shape[1] == 4:
+            packed = packed & np.packbits([bit == "0" for bit in _HRC_STATUS])
+        flagged = (packed != 0).any(axis=1)
     return flagged
 
 

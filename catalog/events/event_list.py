@@ -47,7 +47,7 @@ class EventList:
     row
         Shape (n,), 0-based row in the file.
     time, x, y, energy, ccd_id
-        Shape (n,): s, sky pixels, keV, chip.
+        Shape (n,): s, sky pixels, keV, chip (CHIP_ID of the HRC).
     detx, dety, chipx, chipy, expno, pi, grade
         Shape (n,), or None when the file has no such column.
     """
@@ -112,10 +112,11 @@ def read_event_list(
     gti_file: str | os.PathLike[str] | None = None,
     exclude_times: Iterable[tuple[float, float]] = (),
 ) -> EventList:
-    """Read a Chandra ACIS level-2 event list.
+    """Read a level-2 event list of ACIS or the HRC.
 
     Events with other grades than 0, 2, 3, 4, 6, with status bits, without position or energy, and outside the
-    good times of their chip are left out and counted in `dropped`.
+    good times of their chip are left out and counted in `dropped`. Events of the HRC have no usable energies:
+    all get that of the wide band, 1.5 keV.
 
     Parameters
     ----------
@@ -199,12 +200,12 @@ def _scaled(value: float | None, factor: float) -> float | None:
 
 def _read(hdus: fits.HDUList, path: Path) -> EventList:
     header, table = _events_table(hdus, path)
-    event_checks.check_telescope(header, path)
+    detector = event_checks.check_telescope(header, path)
     event_checks.check_single_header(header, path)
-    columns = event_columns.read_columns(table, path)
+    columns = event_columns.read_columns(table, path, detector)
     observation = parse_header(header, path)
     frame = parse_sky_frame(header, table.columns.names, path)
-    flagged, misgraded = event_columns.status_set(table), event_columns.misgraded(columns)
+    flagged, misgraded = event_columns.status_set(table, detector), event_columns.misgraded(columns)
     event_checks.check_level(header, flagged | misgraded, path)
     good_times = _good_times(hdus, observation, columns["ccd_id"], path)
     event_checks.check_single_times(_union(good_times), path)
@@ -228,7 +229,7 @@ def _read(hdus: fits.HDUList, path: Path) -> EventList:
         header=observation,
         sky_frame=frame,
         good_times=good_times,
-        energy_range=energy_cut(header, kept["energy"]),
+        energy_range=energy_cut(header, kept["energy"]) if detector.has_energies else None,
         dropped=dropped,
         row=np.flatnonzero(keep),
         **kept,
@@ -285,7 +286,9 @@ def _check_pointing(columns: event_columns.Columns, pointing: Pointing, path: Pa
     x, y, detx, dety = (columns[name][::step] for name in ("x", "y", "detx", "dety"))
     expected_x, expected_y = pointing.det_to_sky(detx, dety)
     known = np.isfinite(x + y + detx + dety)
-    event_checks.check_single_pointing((x - expected_x)[known], (y - expected_y)[known], path)
+    scale = pointing.pixel_scale_arcsec
+    away = scale * (x - expected_x)[known], scale * (y - expected_y)[known]
+    event_checks.check_single_pointing(*away, path)
 
 
 def _inside(

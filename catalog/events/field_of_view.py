@@ -10,14 +10,18 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 from shapely.geometry import MultiPoint, MultiPolygon, Polygon
 
+from catalog.events.active_area import Limits, active_area
 from catalog.events.aspect import AspectHistogram
-from catalog.events.chip_geometry import CHIP_SIZE, FocalPlane, focal_plane
+from catalog.events.chip_geometry import FocalPlane, focal_plane
+from catalog.events.detector import ACIS
+from catalog.events.event_list import EventList
 from catalog.events.header import ObservationHeader
 from catalog.events.pointing import Pointing, mean_pointing
 from catalog.events.sky_frame import SkyFrame
 
-#: Distance from a chip edge, in pixels, within which a position counts as near it (srcflux's 32).
+#: Distance from a chip edge within which a position counts as near it: srcflux's 32 pixels of ACIS.
 EDGE_PIXELS = 32
+_EDGE_RAD = EDGE_PIXELS * ACIS.det_pixel_rad
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +62,8 @@ class FieldOfView:
         Mean offset of the dither from RA_PNT, DEC_PNT, sky pixels.
     plane
         Chip geometry.
-    rows
-        Lowest and highest CHIPY that was read out (subarray).
+    active
+        Limits of the area of each chip that holds events.
     margin
         Columns and rows at the edges that hold no events.
     is_cut
@@ -72,16 +76,9 @@ class FieldOfView:
     pointing: Pointing
     mean_offset: tuple[float, float]
     plane: FocalPlane
-    rows: tuple[int, int]
+    active: Mapping[int, Limits]
     margin: tuple[int, int]
     is_cut: bool = False
-
-    @property
-    def limits(self) -> tuple[float, float, float, float]:
-        """Lowest and highest CHIPX, lowest and highest CHIPY of the active area, at pixel edges."""
-        columns, rows = self.margin
-        first, last = self.rows
-        return 0.5 + columns, CHIP_SIZE + 0.5 - columns, first - 0.5 + rows, last + 0.5 - rows
 
     def in_fov(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.bool_]:
         """Whether some chip saw the position at some time of the dither."""
@@ -95,7 +92,7 @@ class FieldOfView:
         detx, dety = self.pointing.sky_to_det(np.atleast_1d(x), np.atleast_1d(y))
         chips = np.array(self.chips, dtype=np.int16)
         chipx, chipy = self.plane.det_to_chip(chips[:, None], detx[None, :], dety[None, :])
-        low_x, high_x, low_y, high_y = self.limits
+        low_x, high_x, low_y, high_y = np.array([self.active[chip] for chip in self.chips]).T[..., None]
         outside = np.hypot(
             np.maximum(0.0, np.maximum(low_x - chipx, chipx - high_x)),
             np.maximum(0.0, np.maximum(low_y - chipy, chipy - high_y)),
@@ -107,14 +104,17 @@ class FieldOfView:
         )
 
     def near_edge(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.bool_]:
-        """Whether a position comes within 32 pixels of the edge of its chip or subarray, or lies outside."""
+        """Whether a position comes within 16 arcsec of the edge of its chip or subarray, or lies outside."""
         place = self.chip_at(x, y)
-        first, last = self.rows
+        reach = _EDGE_RAD / self.plane.detector.det_pixel_rad
+        limits = np.array([self.active[chip] for chip in place.ccd_id.tolist()]).reshape(-1, 4).T
+        # From the outermost pixels of the chip itself, those that hold no events included.
+        columns, rows = (number - 0.5 for number in self.margin)
         central: NDArray[np.bool_] = (
-            (place.chipx > 1 + EDGE_PIXELS)
-            & (place.chipx < CHIP_SIZE - EDGE_PIXELS)
-            & (place.chipy > first + EDGE_PIXELS)
-            & (place.chipy < last - EDGE_PIXELS)
+            (place.chipx > limits[0] - columns + reach)
+            & (place.chipx < limits[1] + columns - reach)
+            & (place.chipy > limits[2] - rows + reach)
+            & (place.chipy < limits[3] + rows - reach)
         )
         return ~central
 
@@ -124,11 +124,9 @@ def field_of_view(
     frame: SkyFrame,
     histogram: AspectHistogram,
     chips: Iterable[int] | None = None,
+    events: EventList | None = None,
 ) -> FieldOfView:
     """Field of view of an observation.
-
-    The outermost columns and rows hold no level-2 events, since an event needs its 3 x 3 neighbours (5 rows
-    in VFAINT mode); they do not count as seen.
 
     Parameters
     ----------
@@ -138,15 +136,21 @@ def field_of_view(
         Offsets of the dither.
     chips
         CCD_IDs; those with live time unless given.
+    events
+        Events that show how far the plates of the HRC reach; ACIS needs none.
     """
     plane = focal_plane(header)
     active = tuple(sorted(header.active_chips if chips is None else chips))
     mean_x, mean_y = histogram.mean
     axis = mean_pointing(header, frame)
     pointing = Pointing(
-        axis.x + mean_x, axis.y + mean_y, axis.roll + histogram.roll_offset, axis.pixel_scale_arcsec
+        axis.x + mean_x,
+        axis.y + mean_y,
+        axis.roll + histogram.roll_offset,
+        axis.pixel_scale_arcsec,
+        axis.det_axis,
     )
-    very_faint = (header.datamode or "").upper().startswith("VFAINT")
+    margin, limits = active_area(header, active, events)
     view = FieldOfView(
         chips=active,
         outlines={},
@@ -154,8 +158,8 @@ def field_of_view(
         pointing=pointing,
         mean_offset=(mean_x, mean_y),
         plane=plane,
-        rows=(header.first_row, header.first_row + header.rows - 1),
-        margin=(1, 2 if very_faint else 1),
+        active=limits,
+        margin=margin,
     )
     offsets = _hull(histogram.dx - mean_x, histogram.dy - mean_y)
     outlines = {chip: _swept_outline(view, chip, offsets) for chip in active}
@@ -170,7 +174,7 @@ def _hull(dx: NDArray[np.float64], dy: NDArray[np.float64]) -> NDArray[np.float6
 
 def _swept_outline(view: FieldOfView, chip: int, offsets: NDArray[np.float64]) -> Polygon:
     """Area that a chip sweeps: of convex figures, the hull of all sums of their corners."""
-    low_x, high_x, low_y, high_y = view.limits
+    low_x, high_x, low_y, high_y = view.active[chip]
     corners = np.array([(low_x, low_y), (high_x, low_y), (high_x, high_y), (low_x, high_y)])
     detx, dety = view.plane.chip_to_det(chip, corners[:, 0], corners[:, 1])
     sky = np.column_stack(view.pointing.det_to_sky(detx, dety))

@@ -168,7 +168,8 @@ def _chips_by_reference(hdus: fits.HDUList) -> dict[str, int]:
     if "EVENTS" not in hdus:
         return {}
     header = hdus["EVENTS"].header
-    names, chips = table_references(header), filtered_ranges(header, "ccd_id")
+    names = table_references(header)
+    chips = filtered_ranges(header, "ccd_id") or filtered_ranges(header, "chip_id")
     if len(names) != len(chips):
         return {}
     return {

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog.errors import InputFileError
+from catalog.events.detector import ACIS, Detector, detector_named
 
 #: Chandra's mission time counts seconds (TT) from MJD 50814.0, 1998-01-01.
 _MISSION_START = datetime(1998, 1, 1)
@@ -46,13 +47,14 @@ class ObservationHeader:
     livetime_by_chip
         Live time in s by CCD_ID, from LIVTIMEn.
     active_chips
-        CCD_IDs with live time, or those of DETNAM where the header has no live times by chip.
+        CCD_IDs with live time, or those of DETNAM where the header has no live times by chip; plates of the
+        HRC (0 of the HRC-I, 1 to 3 of the HRC-S).
     ra_pnt, dec_pnt, roll_pnt, ra_nom, dec_nom, roll_nom
         Mean and nominal pointing, degrees ICRS.
     sim_x, sim_y, sim_z, dy_avg, dz_avg
         Position of the instrument module and its mean offsets, mm; `dth_avg` in degrees.
     frame_time, exposure_time
-        TIMEDEL (with transfer) and EXPTIME of a frame, s.
+        TIMEDEL (with transfer) and EXPTIME of a frame, s; None for the HRC, which has no frames.
     first_row, rows
         Subarray: CHIPY of the first row and number of rows.
     ancillary
@@ -108,6 +110,11 @@ class ObservationHeader:
     rand_sky: float | None = None
     data_class: str | None = None
 
+    @property
+    def imager(self) -> Detector:
+        """The detector."""
+        return detector_named(self.instrument, self.detector) or ACIS
+
 
 def parse_header(header: Mapping[str, Any], path: str | Path) -> ObservationHeader:
     """Read the keywords of an event table.
@@ -131,6 +138,8 @@ def parse_header(header: Mapping[str, Any], path: str | Path) -> ObservationHead
     date_obs = keys.text("DATE-OBS")
     ontime, livetime, exposure = keys.number("ONTIME"), keys.number("LIVETIME"), keys.number("EXPOSURE")
     dtcor = keys.number("DTCOR")
+    instrument = keys.required_text("INSTRUME").upper()
+    framed = instrument != "HRC"
     if livetime is None and exposure is None and not livetimes and (ontime is None or dtcor is None):
         raise keys.missing("LIVETIME")
     if dtcor is None and ontime and livetime is not None:
@@ -142,7 +151,7 @@ def parse_header(header: Mapping[str, Any], path: str | Path) -> ObservationHead
         datamode=keys.text("DATAMODE"),
         readmode=keys.text("READMODE"),
         telescope=keys.required_text("TELESCOP"),
-        instrument=keys.required_text("INSTRUME").upper(),
+        instrument=instrument,
         detector=detector,
         grating=keys.text("GRATING"),
         object=keys.text("OBJECT"),
@@ -155,7 +164,7 @@ def parse_header(header: Mapping[str, Any], path: str | Path) -> ObservationHead
         exposure=exposure,
         dtcor=dtcor,
         livetime_by_chip=livetimes,
-        active_chips=_active_chips(livetimes, detector),
+        active_chips=_active_chips(livetimes, instrument, detector),
         ra_pnt=keys.required_number("RA_PNT"),
         dec_pnt=keys.required_number("DEC_PNT"),
         roll_pnt=keys.required_number("ROLL_PNT"),
@@ -168,8 +177,8 @@ def parse_header(header: Mapping[str, Any], path: str | Path) -> ObservationHead
         dy_avg=keys.number("DY_AVG"),
         dz_avg=keys.number("DZ_AVG"),
         dth_avg=keys.number("DTH_AVG"),
-        frame_time=keys.number("TIMEDEL"),
-        exposure_time=keys.number("EXPTIME"),
+        frame_time=keys.number("TIMEDEL") if framed else None,
+        exposure_time=keys.number("EXPTIME") if framed else None,
         first_row=keys.integer("FIRSTROW") or 1,
         rows=keys.integer("NROWS") or 1024,
         creator=keys.text("CREATOR"),
@@ -206,7 +215,10 @@ def decimal_year(date_obs: str | None, tstart: float) -> float:
     return date.year + (date - first) / (following - first)
 
 
-def _active_chips(livetimes: Mapping[int, float], detector: str | None) -> tuple[int, ...]:
+def _active_chips(livetimes: Mapping[int, float], instrument: str, detector: str | None) -> tuple[int, ...]:
+    if instrument == "HRC":
+        plates = detector_named(instrument, detector)
+        return () if plates is None else plates.chip_ids
     if livetimes:
         return tuple(sorted(chip for chip, seconds in livetimes.items() if seconds > 0))
     match = re.fullmatch(r"ACIS-(\d+)", (detector or "").upper())

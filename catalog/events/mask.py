@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from catalog.errors import InputFileError
 from catalog.events.bad_pixels import pixel_ranges, table_chips
-from catalog.events.chip_geometry import CHIP_SIZE
+from catalog.events.detector import ACIS, Detector
 from catalog.events.fits_file import check_observation, open_fits
 
-_TODO = "give the acisf...msk1.fits file of the observation"
+_TODO = "give the ...msk1.fits file of the observation"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,14 +30,14 @@ class Mask:
     Attributes
     ----------
     share
-        By CCD_ID, images of shape (1024, 1024) of values in [0, 1]; element (0, 0) is CHIPX, CHIPY = 1, 1
-        and axis 0 is CHIPY. A chip without rows of its own is not in it: nothing is known of it.
+        By chip, images as in `GoodPixels` of values in [0, 1], shape (1024, 1024) for ACIS; axis 0 is CHIPY.
+        A chip without rows of its own is not in it: nothing is known of it.
     """
 
     share: Mapping[int, NDArray[np.float32]]
 
 
-def read_mask(path: str | Path, obs_id: str) -> Mask:
+def read_mask(path: str | Path, obs_id: str, detector: Detector = ACIS) -> Mask:
     """Read a mask file.
 
     Parameters
@@ -46,6 +46,8 @@ def read_mask(path: str | Path, obs_id: str) -> Mask:
         FITS file with a table per chip of SHAPE, CHIPX, CHIPY and, where present, COMPONENT, SAMP_CYC.
     obs_id
         ObsID that the file must be of.
+    detector
+        Whose pixels they are.
 
     Raises
     ------
@@ -64,14 +66,18 @@ def read_mask(path: str | Path, obs_id: str) -> Mask:
             names = {name.lower(): name for name in hdu.columns.names}
             if {"shape", "chipx", "chipy"} <= set(names):
                 found = True
-                _add_table(share, hdu, names, where)
+                _add_table(share, hdu, names, where, detector)
     if not found:
         raise InputFileError("no mask table (columns SHAPE, CHIPX, CHIPY)", where, _TODO, code="NO_MASK")
     return Mask(share)
 
 
 def _add_table(
-    share: dict[int, NDArray[np.float32]], hdu: fits.BinTableHDU, names: dict[str, str], path: Path
+    share: dict[int, NDArray[np.float32]],
+    hdu: fits.BinTableHDU,
+    names: dict[str, str],
+    path: Path,
+    detector: Detector,
 ) -> None:
     table, number = hdu.data, len(hdu.data)
     if not number:
@@ -83,19 +89,22 @@ def _add_table(
         raise InputFileError(
             f"shape {unknown[0]!r} in table {hdu.name} is no rectangle", path, _TODO, code="UNSUPPORTED_SHAPE"
         )
-    chips = table_chips(hdu, names, path, _TODO)
-    chipx = pixel_ranges(table, names["chipx"], plain == "point")
-    chipy = pixel_ranges(table, names["chipy"], plain == "point")
+    chips = table_chips(hdu, names, path, detector, _TODO)
+    chipx = pixel_ranges(table, names["chipx"], plain == "point", detector.columns)
+    chipy = pixel_ranges(table, names["chipy"], plain == "point", detector.rows)
     component = np.asarray(table[names["component"]]) if "component" in names else np.arange(number)
     cycle = np.asarray(table[names["samp_cyc"]], dtype=float) if "samp_cyc" in names else np.ones(number)
+    shape = detector.image_shape
     for chip, part in dict.fromkeys(zip(chips.tolist(), component.tolist(), strict=True)):
         rows = np.flatnonzero((chips == chip) & (component == part))
-        inside = np.ones((CHIP_SIZE, CHIP_SIZE), dtype=bool)
+        inside = np.ones(shape, dtype=np.float32)
         for row in rows:
             one = np.zeros_like(inside)
-            one[chipy[row, 0] - 1 : chipy[row, 1], chipx[row, 0] - 1 : chipx[row, 1]] = True
-            inside &= ~one if shapes[row].startswith("!") else one
+            high, share_y = detector.cover(chipy[row, 0] - 0.5, chipy[row, 1] + 0.5, shape[0])
+            wide, share_x = detector.cover(chipx[row, 0] - 0.5, chipx[row, 1] + 0.5, shape[1])
+            one[high, wide] = share_y[:, None] * share_x
+            inside *= 1.0 - one if shapes[row].startswith("!") else one
         period = cycle[rows].max()
         kept = np.float32(0.0 if period <= 0 else 1.0 / period)
-        image = share.setdefault(int(chip), np.zeros((CHIP_SIZE, CHIP_SIZE), dtype=np.float32))
+        image = share.setdefault(int(chip), np.zeros(shape, dtype=np.float32))
         np.maximum(image, kept * inside, out=image)

@@ -15,10 +15,10 @@ import shapely
 from catalog.errors import SourceTableError
 from catalog.events.angle_text import check_range, is_sexagesimal, parse_dec, parse_ra
 
-_FRAMES = {"icrs": "icrs", "fk5": "fk5", "j2000": "fk5", "fk4": "fk4", "b1950": "fk4", "galactic": "galactic"}
-_PIXEL_FRAMES = {"image", "physical", "linear", "amplifier", "detector"}
+FRAMES = {"icrs": "icrs", "fk5": "fk5", "j2000": "fk5", "fk4": "fk4", "b1950": "fk4", "galactic": "galactic"}
+PIXEL_FRAMES = {"image", "physical", "linear", "amplifier", "detector"}
 _CENTRED = {"circle", "ellipse", "box", "rotbox", "point", "annulus", "panda", "epanda", "bpanda", "pie"}
-_DRAWINGS = {
+DRAWINGS = {
     "line",
     "vector",
     "text",
@@ -34,11 +34,11 @@ _SHAPE = re.compile(
     r"(?P<sign>[+\-!]?)\s*(?P<shape>[a-z]+)\s*(?:\((?P<inside>[^)]*)\)|\s(?P<bare>[^#(]*))", re.I
 )
 _OLD_POINT = re.compile(r"([+\-!]?)\s*(?:circle|box|diamond|cross|x|arrow|boxcircle)\s+point\b", re.I)
-_LABEL = re.compile(r"\btext\s*=\s*(?:\{([^}]*)\}|\"([^\"]*)\"|'([^']*)')")
+LABEL = re.compile(r"\btext\s*=\s*(?:\{([^}]*)\}|\"([^\"]*)\"|'([^']*)')")
 _IS_REGIONS = re.compile(
     r"^\s*(?:#\s*Region file format|global\s+\w+\s*="
     rf"|[+\-!]?\s*(?:{'|'.join(sorted(_CENTRED | {'polygon'}))})\s*\("
-    rf"|(?:{'|'.join(sorted(_FRAMES.keys() | _PIXEL_FRAMES))})\s*(?:;|$))",
+    rf"|(?:{'|'.join(sorted(FRAMES.keys() | PIXEL_FRAMES))})\s*(?:;|$))",
     re.I | re.M,
 )
 
@@ -63,7 +63,7 @@ def is_region_text(text: str) -> bool:
     return _IS_REGIONS.search(text[:4000]) is not None
 
 
-def _statements(line: str) -> tuple[list[str], str]:
+def statements_of(line: str) -> tuple[list[str], str]:
     """Parts of a line before the comment, split at semicolons and bars, and the comment."""
     code, mark, comment = line.partition("#")
     return [part.strip() for part in re.split(r";|\|\|", code) if part.strip()], comment if mark else ""
@@ -107,15 +107,15 @@ def _add_shape(
     old = _OLD_POINT.match(statement)
     match = _SHAPE.fullmatch(f"{old.group(1)}point{statement[old.end() :]}" if old else statement)
     shape = match.group("shape").lower() if match else ""
-    if match is None or shape not in _CENTRED | _DRAWINGS | {"polygon"}:
+    if match is None or shape not in _CENTRED | DRAWINGS | {"polygon"}:
         raise SourceTableError(
             f"not a region of ds9, {statement!r}",
             where,
             "save it from ds9 in fk5 or icrs",
             code="UNREADABLE_TABLE",
         )
-    if shape in _DRAWINGS or match.group("sign") in {"-", "!"}:
-        kind = "drawing" if shape in _DRAWINGS else "excluded shape"
+    if shape in DRAWINGS or match.group("sign") in {"-", "!"}:
+        kind = "drawing" if shape in DRAWINGS else "excluded shape"
         result.skipped.append(f"line {number}: {kind} {shape!r} is no source")
         return
     inside = match.group("inside") if match.group("inside") is not None else match.group("bare")
@@ -128,7 +128,7 @@ def _add_shape(
     # CIAO writes sexagesimal shapes without a frame; they cannot be pixels.
     if frame == "" and is_sexagesimal(words[0]) and is_sexagesimal(words[1]):
         frame = "icrs"
-    if frame in _PIXEL_FRAMES or frame == "":
+    if frame in PIXEL_FRAMES or frame == "":
         raise SourceTableError(
             f"regions in {frame or 'physical'} pixels have no sky position",
             where,
@@ -137,7 +137,7 @@ def _add_shape(
         )
     longitude, latitude = _coordinates(words[:count], frame, where)
     centre = _polygon_centre(longitude, latitude) if shape == "polygon" else (longitude[0], latitude[0])
-    label = _LABEL.search(comment)
+    label = LABEL.search(comment)
     text = next((group for group in label.groups() if group is not None), "").strip() if label else ""
     result.longitude.append(centre[0])
     result.latitude.append(centre[1])
@@ -169,15 +169,15 @@ def read_regions(text: str, origin: str) -> RegionPositions:
     """
     result, frame = RegionPositions(), ""
     for number, line in enumerate(text.splitlines(), 1):
-        statements, comment = _statements(line)
+        statements, comment = statements_of(line)
         if not statements and (drawn := re.match(r"\s*(\w+)\s*\(", comment)):
             result.skipped.append(f"line {number}: drawing {drawn.group(1)!r} is no source")
         for statement in statements:
             word = statement.split()[0].lower()
             if word == "global":
                 continue
-            if statement.lower() in _FRAMES.keys() | _PIXEL_FRAMES:
-                frame = _FRAMES.get(statement.lower(), statement.lower())
+            if statement.lower() in FRAMES.keys() | PIXEL_FRAMES:
+                frame = FRAMES.get(statement.lower(), statement.lower())
             elif re.fullmatch(r"wcs[a-z]?|ecliptic", statement.lower()):
                 raise SourceTableError(
                     f"regions in the frame {statement!r} are not read",

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from catalog.errors import InputFileError
+from catalog.events.fits_file import open_fits
 
 Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -63,6 +64,21 @@ class SkyFrame:
         upward = np.sin(delta0) + north * np.cos(delta0)
         ra = np.mod(self.ra + np.degrees(np.arctan2(east, forward)), 360.0)
         return ra, np.degrees(np.arctan2(upward, np.hypot(east, forward)))
+
+
+def read_sky_frame(path: str | Path) -> SkyFrame:
+    """Projection of an event list, from its header alone.
+
+    Raises
+    ------
+    MissingFileError, InputFileError
+        As `open_fits`; NO_EVENTS_TABLE, MISSING_WCS.
+    """
+    with open_fits(path, complete=False) as hdus:
+        if "EVENTS" not in hdus:
+            raise InputFileError("no EVENTS table", path, "give a level-2 event list", code="NO_EVENTS_TABLE")
+        table = hdus["EVENTS"]
+        return parse_sky_frame(table.header, table.columns.names, path)
 
 
 def parse_sky_frame(header: Mapping[str, Any], columns: list[str], path: str | Path) -> SkyFrame:

@@ -240,7 +240,7 @@ def test_other_instruments(write_events: Writer, data_dir: Path) -> None:
     ):
         error = refused(write_events(keywords=keywords))
         assert (error.code, type(error)) == (code, kind)
-    assert refused(data_dir / "real/acis/hrc_evt2.fits.gz").code == "UNSUPPORTED_HRC"
+    assert refused(data_dir / "real/acis/hrc_evt2.fits.gz").code == "NO_GOOD_TIME"
 
 
 def test_level_one(write_events: Writer, event_columns: Columns) -> None:

@@ -156,7 +156,7 @@ def test_true_chips_and_edges(
     np.testing.assert_array_equal(place.ccd_id[on], np.asarray(truth[f"ccd_{obs_id}"])[on])
     assert place.on_chip[on].all()
     assert not place.on_chip[distance < 0].any()
-    low_x, high_x, low_y, high_y = view.limits
+    low_x, high_x, low_y, high_y = next(iter(view.active.values()))
     own = np.minimum(
         np.minimum(place.chipx - low_x, high_x - place.chipx),
         np.minimum(place.chipy - low_y, high_y - place.chipy),
@@ -197,7 +197,7 @@ def test_good_fraction_against_brute_force(
         7, rng.uniform(-20, 1045, 60), rng.choice([380, 388, 395, 620, 642], 60)
     )
     x, y = view.pointing.det_to_sky(detx, dety)
-    low_x, high_x, low_y, high_y = view.limits
+    low_x, high_x, low_y, high_y = next(iter(view.active.values()))
     expected = []
     for one_x, one_y in zip(x, y, strict=True):
         u, v = events.pointing.sky_to_det(one_x - dx, one_y - dy)
@@ -218,7 +218,7 @@ def test_very_faint_mode_loses_two_rows(
 ) -> None:
     events, histogram, _ = lists[FULL]
     faint = replace(events.header, datamode="VFAINT")
-    assert field_of_view(faint, events.sky_frame, histogram).limits == (1.5, 1023.5, 2.5, 1022.5)
+    assert field_of_view(faint, events.sky_frame, histogram).active[7] == (1.5, 1023.5, 2.5, 1022.5)
     real = read_event_list(data_dir / "real/acis/acisf11831_repro_evt2.fits.gz")
     assert real.chipx is not None
     assert real.chipy is not None
