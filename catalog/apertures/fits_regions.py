@@ -1,83 +1,150 @@
 """CIAO FITS region files: tables of shapes in sky pixels, read and written.
 
-Rows of one COMPONENT intersect, components unite; a shape with an exclamation mark is cut out. Written files
-have one component, one included shape and its exclusions, as the files of the Chandra Source Catalog have.
+Rows of one COMPONENT intersect, components unite; a shape with an exclamation mark is cut out. A region of
+several shapes has one component for each, one that the field of view clips has its polygons as a second
+included shape. Columns ID, OBS_ID, ROLE and RECIPE, where present, say whose region a row belongs to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from catalog.apertures.outline import check_outline, no_area, open_ring
 from catalog.apertures.region import Region
-from catalog.apertures.shape import Annulus, Circle, Polygon, Shape
+from catalog.apertures.shape import Annulus, Circle, Polygon, Shape, Union
 from catalog.apertures.turned import Box, Ellipse, Sector
-from catalog.errors import InputFileError
+from catalog.errors import InputFileError, MissingFileError
 
 FloatArray = NDArray[np.float64]
 
 _COLUMNS = ("X", "Y", "SHAPE")
 
 
+@dataclass(frozen=True)
+class FitsRegion:
+    """A region of a file: whose it is, as far as the file says, and the rows that it stands in."""
+
+    region: Region
+    where: str = ""
+    source: str = ""
+    obs_id: str = ""
+    role: str = ""
+    recipe: str = ""
+
+
 def read_fits_region(path: Path) -> Region:
-    """Read a region of one component.
+    """Read the one region of a file.
 
     Raises
     ------
     InputFileError
-        No FITS file, no region table, an unknown shape, several included shapes or components.
+        As `read_fits_regions`, or the file holds regions of several sources.
     """
+    found = read_fits_regions(path)
+    if len(found) != 1:
+        raise InputFileError(
+            f"has regions of {len(found)} sources", path, "one was expected", code="REGION_SHAPE"
+        )
+    return found[0].region
+
+
+def read_fits_regions(path: Path) -> list[FitsRegion]:
+    """Read the regions of all region tables of a file, in its order.
+
+    Raises
+    ------
+    MissingFileError
+        No such file.
+    InputFileError
+        REGION_FILE for no FITS file or one without a region table; REGION_SHAPE for an unknown shape, or for
+        shapes that are no region together; REGION_EMPTY, REGION_SELF_CROSSING.
+    """
+    if not path.exists():
+        raise MissingFileError("no such region file", path, "check the path")
+    found: list[FitsRegion] = []
     try:
         with fits.open(path) as hdus:
             for hdu in hdus:
                 if isinstance(hdu, fits.BinTableHDU) and set(_COLUMNS) <= {
                     name.upper() for name in hdu.columns.names
                 }:
-                    return _region(hdu, path)
+                    found += _regions(hdu, path)
     except OSError as error:
         raise InputFileError(
             f"not a FITS region file ({error})", path, "give a CIAO region table", code="REGION_FILE"
         ) from None
-    raise InputFileError("has no region table", path, "X, Y, SHAPE are needed", code="REGION_FILE")
+    if not found:
+        raise InputFileError("has no region table", path, "X, Y, SHAPE are needed", code="REGION_FILE")
+    return found
 
 
-def _region(hdu: fits.BinTableHDU, path: Path) -> Region:
+@dataclass
+class _Component:
+    included: list[Shape]
+    excluded: list[Shape]
+
+
+def _regions(hdu: fits.BinTableHDU, path: Path) -> list[FitsRegion]:
     names = {name.upper() for name in hdu.columns.names}
-    included: list[Shape] = []
-    excluded: list[Shape] = []
-    components = set()
+    groups: dict[tuple[str, ...], dict[int, _Component]] = {}
+    rows: dict[tuple[str, ...], int] = {}
     for number, row in enumerate(hdu.data, start=1):
+        where = f"{path}, row {number}"
         word = str(row["SHAPE"]).strip().lower()
-        radii = np.atleast_1d(row["R"]).astype(float) if "R" in names else np.empty(0)
-        angles = np.atleast_1d(row["ROTANG"]).astype(float) if "ROTANG" in names else np.zeros(2)
-        x, y = (np.atleast_1d(row[name]).astype(float) for name in ("X", "Y"))
-        shape = _shape(word.lstrip("!+"), x, y, radii, np.nan_to_num(angles))
-        if shape is None:
-            raise InputFileError(
-                f"row {number} has the shape {word!r}", path, "that is not known", code="REGION_SHAPE"
-            )
-        (excluded if word.startswith("!") else included).append(shape)
-        components.add(int(row["COMPONENT"]) if "COMPONENT" in names else 1)
-    if len(included) != 1 or len(components) > 1:
+        shape = _shape(word.lstrip("!+"), row, names, where)
+        labels = tuple(
+            str(row[name]).strip() if name in names else str(hdu.header.get(name, "")).strip()
+            for name in ("ID", "OBS_ID", "ROLE", "RECIPE")
+        )
+        component = groups.setdefault(labels, {}).setdefault(
+            int(row["COMPONENT"]) if "COMPONENT" in names else 1, _Component([], [])
+        )
+        (component.excluded if word.startswith("!") else component.included).append(shape)
+        rows.setdefault(labels, number)
+    return [
+        FitsRegion(_assembled(list(components.values()), path), f"{path}, row {rows[labels]}", *labels)
+        for labels, components in groups.items()
+    ]
+
+
+def _assembled(components: list[_Component], path: Path) -> Region:
+    """One region of its components; see the head of the module."""
+    firsts = list(dict.fromkeys(part.included[0] for part in components if part.included))
+    clips = list(dict.fromkeys(shape for part in components for shape in part.included[1:]))
+    fields = tuple(shape for shape in clips if isinstance(shape, Polygon))
+    simple = tuple(shape for shape in firsts if not isinstance(shape, Union))
+    same = all(part.excluded == components[0].excluded for part in components)
+    lengths = {len(part.included) for part in components}
+    whole = len({tuple(part.included) for part in components}) == len(firsts) * max(1, len(clips))
+    whole &= len(fields) == len(clips)
+    if not (same and whole and lengths in ({1}, {2}) and simple):
+        number = sum(len(part.included) for part in components)
         raise InputFileError(
-            f"has {len(included)} included shapes in {len(components)} components",
+            f"has {number} included shapes in {len(components)} components",
             path,
-            "one shape with exclusions is one region",
+            "a region has one shape in each component, the same exclusions in all",
             code="REGION_SHAPE",
         )
-    return Region(included[0], tuple(excluded))
+    shape = simple[0] if len(simple) == 1 else Union(simple)
+    return Region(shape, tuple(components[0].excluded), fields if clips else None)
 
 
-def _shape(word: str, x: FloatArray, y: FloatArray, r: FloatArray, angle: FloatArray) -> Shape | None:
+def _shape(word: str, row: Any, names: set[str], where: str) -> Shape:
+    radii = np.atleast_1d(row["R"]).astype(float) if "R" in names else np.empty(0)
+    angles = np.atleast_1d(row["ROTANG"]).astype(float) if "ROTANG" in names else np.zeros(2)
+    x, y = (np.atleast_1d(row[name]).astype(float) for name in ("X", "Y"))
     if word == "polygon":
-        return _polygon(x, y)
+        return _polygon(x, y, where)
     centre = (float(x[0]), float(y[0]))
-    first, second = (*(float(value) for value in r), 0.0, 0.0)[:2]
-    start, stop = (*(float(value) for value in angle), 0.0, 0.0)[:2]
+    first, second = (*(float(value) for value in radii), 0.0, 0.0)[:2]
+    start, stop = (*(float(value) for value in np.nan_to_num(angles)), 0.0, 0.0)[:2]
     shapes: dict[str, Shape] = {
         "circle": Circle(*centre, first),
         "annulus": Annulus(*centre, first, second),
@@ -86,21 +153,25 @@ def _shape(word: str, x: FloatArray, y: FloatArray, r: FloatArray, angle: FloatA
         "rotbox": Box(*centre, first, second, start),
         "pie": Sector(*centre, first, second, start, stop),
     }
-    return shapes.get(word)
+    if word not in shapes and word != "point":
+        raise InputFileError(f"the shape {word!r}", where, "that is not known", code="REGION_SHAPE")
+    # The placeholder of an empty region is a point.
+    if word == "point" or not shapes[word].area > 0:
+        raise no_area(word, where)
+    return shapes[word]
 
 
-def _polygon(x: FloatArray, y: FloatArray) -> Polygon:
+def _polygon(x: FloatArray, y: FloatArray, where: str) -> Polygon:
     seen = np.isfinite(x) & np.isfinite(y)
-    points = [(float(a), float(b)) for a, b in zip(x[seen], y[seen], strict=True)]
     # Polygons with fewer vertices than the longest of the file repeat their last one.
-    kept = [point for k, point in enumerate(points) if k == 0 or point != points[k - 1]]
-    if len(kept) > 1 and kept[0] == kept[-1]:
-        kept.pop()
-    return Polygon(tuple(kept))
+    ring = open_ring([(float(a), float(b)) for a, b in zip(x[seen], y[seen], strict=True)])
+    check_outline(ring, where)
+    return Polygon(ring)
 
 
 def _row(shape: Shape) -> tuple[str, list[float], list[float], list[float], list[float]]:
     """Word, X, Y, R and ROTANG of a shape."""
+    assert not isinstance(shape, Union)
     if isinstance(shape, Polygon):
         x, y = zip(*shape.vertices, strict=True)
         return "Polygon", list(x), list(y), [], []
@@ -116,42 +187,58 @@ def _row(shape: Shape) -> tuple[str, list[float], list[float], list[float], list
     return "Pie", *centre, [shape.inner, shape.outer], [shape.start, shape.stop]
 
 
-def write_fits_region(path: Path, region: Region, name: str = "REGION") -> None:
-    """Write a region; `read_fits_region` gives the same shapes back, bit for bit.
+def region_table(regions: Sequence[FitsRegion], name: str = "REGION") -> fits.BinTableHDU:
+    """Return a CIAO region table; `read_fits_regions` gives the same shapes back, bit for bit.
 
-    Raises
-    ------
-    InputFileError
-        A region clipped by the field of view by more than one polygon: the table cannot hold it.
+    Parameters
+    ----------
+    regions
+        Regions with their labels; a region that the field of view leaves nothing of has no rows.
+    name
+        Name of the extension.
     """
-    shapes: list[tuple[str, Shape]] = [("", region.shape), *(("!", shape) for shape in region.exclude)]
-    if region.field is not None:
-        raise InputFileError(
-            "the region is clipped by the field of view", path, "write it as ds9 region", code="REGION_SHAPE"
-        )
-    rows = [_row(shape) for _, shape in shapes]
-    points = max(len(row[1]) for row in rows)
-    widths = {"X": points, "Y": points, "R": 2, "ROTANG": 2}
+    rows, labels, components = [], [], []
+    component = 0
+    for item in regions:
+        region = item.region
+        parts = region.shape.parts if isinstance(region.shape, Union) else (region.shape,)
+        clips: tuple[Shape | None, ...] = (None,) if region.field is None else region.field
+        for part in parts:
+            for clip in clips:
+                component += 1
+                shapes = [("", part), *((("", clip),) if clip is not None else ())]
+                shapes += [("!", shape) for shape in region.exclude]
+                for sign, shape in shapes:
+                    word, *numbers = _row(shape)
+                    rows.append((sign + word, numbers))
+                    labels.append(item)
+                    components.append(component)
+    points = max((len(numbers[0]) for _, numbers in rows), default=1)
     columns = [
         fits.Column(
             label,
             f"{width}D",
             unit="pixel" if label != "ROTANG" else "deg",
-            array=np.array([_padded(numbers[k], width, label) for _, *numbers in rows]),
+            array=np.array([_padded(numbers[k], width, label) for _, numbers in rows]).reshape(-1, width),
         )
-        for k, (label, width) in enumerate(widths.items())
+        for k, (label, width) in enumerate({"X": points, "Y": points, "R": 2, "ROTANG": 2}.items())
     ]
-    columns.insert(
-        2,
-        fits.Column(
-            "SHAPE", "16A", array=[sign + row[0] for (sign, _), row in zip(shapes, rows, strict=True)]
-        ),
-    )
-    columns.append(fits.Column("COMPONENT", "1I", array=np.ones(len(rows), dtype=np.int16)))
+    columns.insert(2, fits.Column("SHAPE", "16A", array=[word for word, _ in rows]))
+    columns.append(fits.Column("COMPONENT", "1J", array=np.array(components, dtype=np.int32)))
+    for label, field in (("ID", "source"), ("OBS_ID", "obs_id"), ("ROLE", "role"), ("RECIPE", "recipe")):
+        words = [str(getattr(item, field)) for item in labels]
+        if any(words):
+            columns.append(fits.Column(label, f"{max(len(word) for word in words)}A", array=words))
     table = fits.BinTableHDU.from_columns(columns, name=name)
     table.header["HDUCLASS"] = ("ASC", "Region extension")
     table.header["HDUCLAS1"] = ("REGION", "Region extension")
     table.header["MTYPE1"], table.header["MFORM1"] = "pos", "X,Y"
+    return table
+
+
+def write_fits_region(path: Path, region: Region, name: str = "REGION") -> None:
+    """Write one region without labels; `read_fits_region` gives it back, bit for bit."""
+    table = region_table([FitsRegion(region)], name)
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(path, overwrite=True)
 
 

@@ -116,10 +116,11 @@ def clip_to_field(region: Region, area: BaseGeometry) -> Region:
     near = shapely.box(x - reach - 1, y - reach - 1, x + reach + 1, y + reach + 1)
     if area.contains(near):
         return region
-    return Region(region.shape, region.exclude, tuple(_polygons(area.intersection(near))))
+    return Region(region.shape, region.exclude, tuple(polygon_parts(area.intersection(near))))
 
 
-def _polygons(geometry: BaseGeometry) -> list[Polygon]:
+def polygon_parts(geometry: BaseGeometry) -> list[Polygon]:
+    """Polygons without holes that together make up a geometry; what has no area is left out."""
     found = []
     for part in shapely.get_parts(geometry):
         if part.geom_type != "Polygon" or part.is_empty:
@@ -127,7 +128,7 @@ def _polygons(geometry: BaseGeometry) -> list[Polygon]:
         if part.interiors:
             # A hole cannot be stored as a ring of vertices: cut the part in two through the hole.
             left, right = _split(part)
-            found += _polygons(left) + _polygons(right)
+            found += polygon_parts(left) + polygon_parts(right)
         else:
             found.append(Polygon(tuple((float(x), float(y)) for x, y in part.exterior.coords[:-1])))
     return found

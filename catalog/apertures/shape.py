@@ -128,7 +128,55 @@ class Polygon:
         return {"shape": self.kind, "vertices": [list(vertex) for vertex in self.vertices]}
 
 
-Shape = Circle | Annulus | Polygon | Ellipse | Box | Sector
+@dataclass(frozen=True)
+class Union:
+    """Several shapes as one: a point lies inside when it lies in any of them.
+
+    Attributes
+    ----------
+    parts
+        The shapes, at least one, none of them a union.
+    """
+
+    kind: ClassVar[str] = "union"
+    parts: tuple[Circle | Annulus | Polygon | Ellipse | Box | Sector, ...]
+
+    def __post_init__(self) -> None:
+        if not self.parts or any(isinstance(part, Union) for part in self.parts):
+            raise SettingsError("a union has one or more simple shapes", f"{len(self.parts)} given")
+
+    @property
+    def area(self) -> float:
+        """Area in square pixels: exact where no two shapes overlap, else of polygons good to 1e-5."""
+        outlines = [part.geometry() for part in self.parts]
+        union = shapely.union_all(outlines).area
+        apart = sum(outline.area for outline in outlines) - union <= 1e-9 * union
+        return float(sum(part.area for part in self.parts) if apart else union)
+
+    @property
+    def reach(self) -> tuple[float, float, float]:
+        """Centre and radius of a circle around the shapes."""
+        reaches = np.array([part.reach for part in self.parts])
+        low = (reaches[:, :2] - reaches[:, 2:]).min(axis=0)
+        high = (reaches[:, :2] + reaches[:, 2:]).max(axis=0)
+        x, y = (low + high) / 2
+        away = np.hypot(reaches[:, 0] - x, reaches[:, 1] - y)
+        return float(x), float(y), float((away + reaches[:, 2]).max())
+
+    def contains(self, x: Array, y: Array) -> NDArray[np.bool_]:
+        """Tell for each point whether it lies inside one of the shapes."""
+        return np.asarray(np.logical_or.reduce([part.contains(x, y) for part in self.parts]))
+
+    def geometry(self) -> BaseGeometry:
+        """Union of the shapes' polygons."""
+        return shapely.union_all([part.geometry() for part in self.parts])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain content for the database."""
+        return {"shape": self.kind, "parts": [part.to_dict() for part in self.parts]}
+
+
+Shape = Circle | Annulus | Polygon | Ellipse | Box | Sector | Union
 _TURNED: tuple[type[Ellipse] | type[Box] | type[Sector], ...] = (Ellipse, Box, Sector)
 
 
@@ -153,6 +201,9 @@ def shape_from_dict(content: dict[str, Any]) -> Shape:
         return Annulus(content["x"], content["y"], content["inner"], content["outer"])
     if kind == "polygon":
         return Polygon(tuple((float(x), float(y)) for x, y in content["vertices"]))
+    if kind == "union":
+        parts = [shape_from_dict(part) for part in content["parts"]]
+        return Union(tuple(part for part in parts if not isinstance(part, Union)))
     for turned in _TURNED:
         if kind == turned.kind and set(content) == {"shape", *(item.name for item in fields(turned))}:
             return turned(**{name: float(value) for name, value in content.items() if name != "shape"})

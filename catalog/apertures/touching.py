@@ -86,6 +86,19 @@ def divided_circle(position: tuple[float, float, float], others: Array) -> Polyg
     factor = np.sqrt(pi / (sides / 2 * np.sin(2 * pi / sides)))
     angle = 2 * pi * np.arange(sides) / sides
     vertices = np.column_stack([x + factor * radius * np.cos(angle), y + factor * radius * np.sin(angle)])
+    return _nearer_part(vertices, (x, y), others)
+
+
+def divided_polygon(vertices: Array, place: tuple[float, float], others: Array) -> Polygon:
+    """Part of a polygon nearer to a place inside it than to any of the other positions, shape (k, >= 2).
+
+    A polygon that is not convex may keep edges of no width between its parts: they hold no area.
+    """
+    return _nearer_part(vertices, place, others)
+
+
+def _nearer_part(vertices: Array, place: tuple[float, float], others: Array) -> Polygon:
+    x, y = place
     for other_x, other_y in sorted((float(row[0]), float(row[1])) for row in others):
         u, v = other_x - x, other_y - y
         length = hypot(u, v)

@@ -1,0 +1,177 @@
+"""Contamination-matched backgrounds: pixels whose share of neighbours' light mirrors that in the aperture.
+
+ACIS Extract's better backgrounds. A model of the point sources says how much of each falls into the aperture
+and into every cell around; cells are added until the region, scaled to the aperture, holds the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from catalog.apertures.growing_circle import RatioRange
+from catalog.apertures.region import Region, clip_to_field
+from catalog.apertures.shape import Circle
+
+Array = NDArray[np.float64]
+Light = Callable[[Array, Array], Array]
+"""Model counts of each source per pix2 at sky pixels (n,), shape (n, k)."""
+
+IMBALANCE = 0.10
+"""Contamination imbalance aimed at."""
+_CELL = 0.5
+"""Side of a cell in aperture radii."""
+_HALF_WINDOW = 32
+"""Cells from the source to the edge of the first window."""
+_SEEDS = 12
+
+
+@dataclass(frozen=True, eq=False)
+class MatchedBackground:
+    """A background region found.
+
+    Attributes
+    ----------
+    boxes
+        Lower left corner and side of each cell, sky pixels, shape (n, 3).
+    correction
+        Factor c of the scaling of background counts to the aperture.
+    imbalance
+        Contamination imbalance that is left.
+    reached
+        Whether it met its goals: ratio of areas, counts, imbalance.
+    """
+
+    boxes: Array
+    correction: float
+    imbalance: float
+    reached: bool
+
+    def region(self) -> Region:
+        """The cells joined into polygons, within a circle that holds them all."""
+        x, y, side = self.boxes.T
+        joined = shapely.union_all(shapely.box(x, y, x + side, y + side))
+        u, v = 0.5 * (x.min() + x.max() + side[0]), 0.5 * (y.min() + y.max() + side[0])
+        reach = float(np.hypot(np.ptp(x) + side[0], np.ptp(y) + side[0])) / 2 + 1.0
+        return clip_to_field(Region(Circle(float(u), float(v), reach)), joined)
+
+
+def contamination_imbalance(aperture: Array, region: Array, scale: float) -> float:
+    """Imbalance of a candidate region.
+
+    Parameters
+    ----------
+    aperture, region
+        Model counts of each source in aperture (own: 0) and region, shape (k,).
+    scale
+        Exposure-area of the aperture over that of the region.
+    """
+    from catalog.apertures.matched_kernel import imbalance
+
+    return float(imbalance(np.asarray(aperture, float), np.asarray(region, float), float(scale)))
+
+
+def corrected_scale(
+    aperture: Array, region: Array, scale: float, observed: float
+) -> tuple[float, float, float]:
+    """Correction c, flat counts in the aperture before it, and the adopted imbalance.
+
+    Parameters
+    ----------
+    aperture, region, scale
+        As of `contamination_imbalance`.
+    observed
+        Counts seen in the region.
+    """
+    from catalog.apertures.matched_kernel import correct
+
+    found = correct(np.asarray(aperture, float), np.asarray(region, float), float(scale), float(observed))
+    return float(found[0]), float(found[1]), float(found[2])
+
+
+def matched_background(
+    own: tuple[float, float, float, float],
+    source_area: float,
+    aperture_light: Array,
+    light: Light,
+    exposure: Callable[[Array, Array], Array],
+    aperture: Callable[[Array, Array], NDArray[np.bool_]],
+    events: Callable[[float], Array],
+    ratios: RatioRange,
+    min_counts: int,
+) -> MatchedBackground:
+    """Look for the background of one source.
+
+    Parameters
+    ----------
+    own
+        x, y, radius of the aperture and of the mask, sky pixels.
+    source_area
+        Exposure times area of the aperture.
+    aperture_light
+        Model counts of each source in the aperture, the own set to 0, shape (k,).
+    light
+        Model of the sources.
+    exposure
+        Exposure at sky pixels, 0 where no background may lie.
+    aperture
+        Whether points lie in the own aperture.
+    events
+        Gives the events (n, 2) within a distance of the source.
+    ratios, min_counts
+        Goals.
+
+    Notes
+    -----
+    Observed counts never choose a cell. Cells are half an aperture radius wide.
+    """
+    from catalog.apertures.matched_kernel import grow
+
+    x, y, radius, mask = own
+    side = _CELL * radius
+    for half in (_HALF_WINDOW, 2 * _HALF_WINDOW, 4 * _HALF_WINDOW):
+        offset = (np.arange(2 * half) - half + 0.5) * side
+        u, v = (grid.ravel() for grid in np.meshgrid(x + offset, y + offset))
+        weight = exposure(u, v) * side**2
+        weight[aperture(u, v)] = 0.0
+        weight[weight < 0.1 * weight.max()] = 0.0
+        if weight.sum() > ratios.high * source_area:
+            break
+    distance = np.hypot(u - x, v - y)
+    points = events(np.hypot(half, half) * side)
+    seen, _, _ = np.histogram2d(points[:, 1], points[:, 0], [_edges(y, half, side), _edges(x, half, side)])
+    usable = np.flatnonzero(weight > 0)
+    nearest = usable[np.argsort(distance[usable], kind="stable")]
+    taken, kept, factor, left, reached = grow(
+        weight,
+        distance,
+        np.ascontiguousarray(light(u, v) * side**2),
+        seen.ravel().astype(np.int64),
+        _seeds(distance, (u - x, v - y), mask, side),
+        2 * half,
+        np.asarray(aperture_light, dtype=float),
+        float(source_area),
+        (np.cumsum(weight[nearest]), np.cumsum(distance[nearest])),
+        np.array([ratios.low, ratios.goal, ratios.high, IMBALANCE, min_counts], dtype=float),
+    )
+    chosen = np.sort(taken[:kept])
+    boxes = np.column_stack([u[chosen] - side / 2, v[chosen] - side / 2, np.full(kept, side)])
+    return MatchedBackground(boxes, float(factor), float(left), bool(reached))
+
+
+def _edges(centre: float, half: int, side: float) -> Array:
+    return np.asarray(centre + (np.arange(2 * half + 1) - half) * side, dtype=np.float64)
+
+
+def _seeds(distance: Array, offset: tuple[Array, Array], mask: float, side: float) -> NDArray[np.bool_]:
+    """Cells along the mask, and a grid of 12 x 12 within twice its radius."""
+    along = np.abs(distance - mask) <= side
+    reach = max(10.0, 2 * mask)
+    step = max(1, round(2 * reach / _SEEDS / side))
+    columns, rows = (np.floor(part / side).astype(int) for part in offset)
+    grid = (columns % step == 0) & (rows % step == 0) & (np.maximum(*map(np.abs, offset)) <= reach)
+    return np.asarray(along | grid)
