@@ -155,7 +155,8 @@ def write_arf(path: str | Path, arf: AncillaryResponse, *, overwrite: bool = Fal
         "FRACEXPO": arf.fractional_exposure,
         "CREATOR": "srccat",
     }
-    table.header.update({**fixed, **arf.keywords})
+    table.header.extend({**fixed, **arf.keywords}.items(), end=True)
     target = Path(path)
-    fits.HDUList([fits.PrimaryHDU(), table]).writeto(target, overwrite=overwrite)
+    hdus = fits.HDUList([fits.PrimaryHDU(), table])
+    hdus.writeto(target, output_verify="ignore", overwrite=overwrite)
     return target

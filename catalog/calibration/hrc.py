@@ -6,18 +6,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from catalog.calibration.builtin import BuiltinArea, open_builtin_area
 from catalog.calibration.provider import ComposedCalibration
-from catalog.calibration.psf import open_psf_library
+from catalog.calibration.psf import PsfLibrary, open_psf_library
 from catalog.calibration.redistribution import Redistribution
 from catalog.errors import CalibrationError
-
-HrcDetector = Literal["HRC-I", "HRC-S"]
 
 WIDE = (0.1, 10.0)
 """keV, the one band of the HRC."""
@@ -46,7 +43,7 @@ class HrcArea:
         Hash of the packaged file.
     """
 
-    detector: HrcDetector
+    detector: str
     energy: NDArray[np.float64] = field(repr=False)
     dates: NDArray[np.float64]
     curves: NDArray[np.float64] = field(repr=False)
@@ -92,7 +89,7 @@ class HrcArea:
 
 
 @cache
-def open_hrc_area(detector: HrcDetector) -> HrcArea:
+def open_hrc_area(detector: str) -> HrcArea:
     """The packaged area; loaded once per process."""
     resource = files("catalog.calibration") / "data" / "hrc.npz"
     digest = sha256(resource.read_bytes()).hexdigest()[:16]
@@ -108,6 +105,7 @@ def open_hrc_area(detector: HrcDetector) -> HrcArea:
         )
 
 
+@cache
 def wide_redistribution() -> Redistribution:
     """Every photon is recorded in the one channel of the wide band."""
     edges = np.geomspace(WIDE[0], WIDE[1], 461)
@@ -122,8 +120,7 @@ def wide_redistribution() -> Redistribution:
     )
 
 
-def open_hrc_calibration(detector: HrcDetector) -> ComposedCalibration:
-    """The packaged calibration of a detector, with the point spread functions of ACIS-I."""
-    response = wide_redistribution()
-    chips = dict.fromkeys(CHIP_IDS[detector], response)
-    return ComposedCalibration(open_hrc_area(detector), chips, open_psf_library())
+def open_hrc_calibration(detector: str, psf: PsfLibrary | None = None) -> ComposedCalibration:
+    """The packaged calibration of a detector, with the point spread functions given, or those of ACIS-I."""
+    chips = dict.fromkeys(CHIP_IDS[detector], wide_redistribution())
+    return ComposedCalibration(open_hrc_area(detector), chips, open_psf_library() if psf is None else psf)

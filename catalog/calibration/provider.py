@@ -137,8 +137,8 @@ class ComposedCalibration:
     def area_curve(
         self, chip_id: int, decimal_year: float, theta: ArrayLike, phi: ArrayLike
     ) -> NDArray[np.float64]:
-        """Effective area in cm2 on `energy_grid`, shape broadcast(theta, phi) + (n_energy,)."""
-        return self.area_model.area(chip_id, decimal_year, theta, phi, self.energy_grid)
+        """Effective area in cm2 on the energies of the chip's redistribution."""
+        return self.area_model.area(chip_id, decimal_year, theta, phi, self.redistribution(chip_id).energy)
 
     def area_extrapolated(self, decimal_year: float) -> bool:
         """Whether the area is extrapolated in time at this date."""
@@ -162,6 +162,12 @@ class ComposedCalibration:
             raise CalibrationError(
                 "no redistribution for this chip",
                 f"chip {chip_id}",
-                "ACIS has chips 0 to 9",
+                f"there are {', '.join(str(chip) for chip in self.chip_ids)}",
                 code="CALIBRATION_CHIP",
             ) from None
+
+
+def with_area(calibration: Calibration, area: AreaModel) -> ComposedCalibration:
+    """The same calibration with another effective area."""
+    chips = {chip: calibration.redistribution(chip) for chip in calibration.chip_ids}
+    return ComposedCalibration(area, chips, calibration.psf)

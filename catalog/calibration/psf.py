@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.sparse import csr_array
 
+from catalog.calibration.psf_blur import Blur, blur_at
 from catalog.calibration.psf_radii import blurred_radii, interpolate_radii
 from catalog.calibration.psf_stamp import PsfStamp
 
@@ -68,7 +69,7 @@ class PsfLibrary:
         `radius_table` as ray traced, without `blur`.
     blur
         Standard deviation in arcsec along each axis of the Gaussian that positions of events add, on top
-        of the 0.07 arcsec (aspect) that the ray trace has.
+        of the 0.07 arcsec (aspect) that the ray trace has; see `Blur`.
 
     Notes
     -----
@@ -87,18 +88,19 @@ class PsfLibrary:
     per_ray: NDArray[np.float64] = field(repr=False)
     pixel: NDArray[np.float64]
     sharp_table: NDArray[np.float32] = field(repr=False)
-    blur: float = 0.0
+    blur: Blur = 0.0
     name: str = "psf"
     digest: str = ""
 
     @property
     def identity(self) -> str:
         """Name, content hash and blur."""
-        return f"{self.name} {self.digest} blur {self.blur:g}"
+        words = [f"{part:g}" for part in (self.blur if isinstance(self.blur, tuple) else (self.blur,))]
+        return f"{self.name} {self.digest} blur {' and '.join(words)}"
 
-    def with_blur(self, sigma: float) -> PsfLibrary:
+    def with_blur(self, blur: Blur) -> PsfLibrary:
         """The library with another blur (arcsec, see the attribute); the same object when it has that one."""
-        return self if sigma == self.blur else _with_blur(self, float(sigma))
+        return self if blur == self.blur else _with_blur(self, blur)
 
     def extrapolated(self, theta: ArrayLike) -> NDArray[np.bool_]:
         """Whether off-axis angles (arcmin) lie beyond the library."""
@@ -182,8 +184,9 @@ class PsfLibrary:
         angle = np.deg2rad(roll - np.where(self.theta[t] > 0, phi - self.phi[p], 0.0))
         mixed = mix_energies(self.images, low, high, factor)
         image = blend(mixed, pixel / stretched, np.cos(angle), np.sin(angle))
-        if self.blur > 0:
-            image = gaussian_filter(image, self.blur / pixel, mode="constant", truncate=3.0)
+        sigma = blur_at(self.blur, theta)
+        if sigma > 0:
+            image = gaussian_filter(image, sigma / pixel, mode="constant", truncate=3.0)
         return self._with_wing(self._match(image, pixel, curve), pixel, curve)
 
     def _match(
@@ -295,14 +298,18 @@ def _bracket(
 
 
 @lru_cache(maxsize=8)
-def _with_blur(library: PsfLibrary, sigma: float) -> PsfLibrary:
-    if sigma == 0.0:
+def _with_blur(library: PsfLibrary, blur: Blur) -> PsfLibrary:
+    if blur == 0.0:
         return replace(library, blur=0.0, radius_table=library.sharp_table)
     nodes = library.sharp_table[np.searchsorted(library.curve_theta, library.theta)]
-    radii = interpolate_radii(
-        library.theta, blurred_radii(nodes, library.fraction, sigma), library.curve_theta
+    if isinstance(blur, tuple):
+        parts = zip(nodes, library.theta.tolist(), strict=True)
+        blurred = np.stack([blurred_radii(part, library.fraction, blur_at(blur, a)) for part, a in parts])
+    else:
+        blurred = blurred_radii(nodes, library.fraction, blur)
+    return replace(
+        library, blur=blur, radius_table=interpolate_radii(library.theta, blurred, library.curve_theta)
     )
-    return replace(library, blur=sigma, radius_table=radii)
 
 
 @lru_cache(maxsize=_STAMPS_KEPT)
@@ -312,7 +319,7 @@ def _stamp(library: PsfLibrary, theta: float, phi: float, energy: float, roll: f
 
 
 @cache
-def open_psf_library(blur: float = 0.0) -> PsfLibrary:
+def open_psf_library(blur: Blur = 0.0) -> PsfLibrary:
     """The packaged library with a blur in arcsec; made once per process and blur."""
     return _packaged_library().with_blur(blur)
 

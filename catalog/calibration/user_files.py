@@ -15,9 +15,17 @@ from catalog.calibration.builtin import BuiltinArea, open_builtin_area
 from catalog.errors import CalibrationError, MissingFileError
 
 COLUMNS = ("date", "theta_arcmin", "phi_deg", "ccd_id", "energy_keV", "area_cm2")
+_OPTIONAL = ("date", "phi_deg", "ccd_id")
+ANY_CHIP = -1
+"""Chip of a table without the column ccd_id."""
+ALL_DATES = 0.0
+"""Date of a table without the column date."""
 
 _FRONT_ARRAY = frozenset({0, 1, 2, 3})
 _SAME_ANGLE = 0.05
+_FARTHEST = 1.5
+"""How far a trend is carried beyond the last node, in steps of the last two (in the angle's square)."""
+_STEEPEST = (0.25, 1.25)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +33,12 @@ class AreaTable:
     """Areas given on nodes (date, chip, off-axis angle, azimuth), one curve of area against energy each.
 
     Between the nodes of one date the curve divided by the built-in vignetting is interpolated linearly in the
-    off-axis angle, and held beyond the last node, so that the mirror's vignetting carries the area there;
-    among
-    nodes at one angle the nearest azimuth is taken. Which nodes serve a chip: its own; for a chip of ACIS-I
-    all of
+    off-axis angle. Beyond the last node its logarithm goes on with the square of the angle as between the
+    last two, which is how contamination that thickens outwards acts; vignetting carries the rest. Among nodes
+    at one angle the nearest azimuth is taken. Which nodes serve a chip: its own; for a chip of ACIS-I all of
     ACIS-I, since contamination follows the distance from the centre of the array; else all, with the built-in
-    ratio of quantum efficiencies. In time the curves are interpolated linearly and held outside the dates.
+    ratio of quantum efficiencies. In time the curves are interpolated linearly and held outside the dates. A
+    table without ccd_id, as one for the HRC, serves every chip as it is.
 
     Attributes
     ----------
@@ -77,13 +85,18 @@ class AreaTable:
         result *= self.optics.vignetting(theta_all, self.energy)
         return self._on_energies(result, energy)
 
+    @property
+    def is_dated(self) -> bool:
+        """Whether the table has dates."""
+        return bool(self.date[0] != ALL_DATES)
+
     def extrapolated(self, decimal_year: float) -> bool:
         """Whether the date lies more than a year outside the table's dates.
 
         A table often has a single date, meant for the observation at hand; a year is what an area drifts
         little in.
         """
-        return not self.date.min() - 1.0 <= decimal_year <= self.date.max() + 1.0
+        return self.is_dated and not self.date.min() - 1.0 <= decimal_year <= self.date.max() + 1.0
 
     def _at_date(
         self, date: float, chip_id: int, theta: NDArray[np.float64], phi: NDArray[np.float64]
@@ -107,7 +120,16 @@ class AreaTable:
         nearest = np.array([self._nearest(group, nodes, phi) for group in groups])
         below = np.take_along_axis(nearest, lower[None], axis=0)[0]
         above = np.take_along_axis(nearest, np.minimum(lower + 1, angles.size - 1)[None], axis=0)[0]
-        return np.asarray((1.0 - part) * flat[below] + part * flat[above])
+        inside = np.asarray((1.0 - part) * flat[below] + part * flat[above])
+        if angles.size < 2 or not (theta > angles[-1]).any():
+            return inside
+        # The trend along the azimuth of the last node: another azimuth would add its own difference.
+        outer = nearest[-1]
+        inner = self._nearest(groups[-2], nodes, self.phi[nodes[outer]])
+        trend = np.ones_like(inside)
+        np.divide(flat[outer], flat[inner], out=trend, where=flat[inner] > 0)
+        steps = (theta**2 - angles[-1] ** 2) / (angles[-1] ** 2 - angles[-2] ** 2)
+        return np.asarray(inside * np.clip(trend, *_STEEPEST) ** np.clip(steps, 0.0, _FARTHEST)[..., None])
 
     def _nearest(
         self, group: NDArray[np.int64], nodes: NDArray[np.int64], phi: NDArray[np.float64]
@@ -120,7 +142,7 @@ class AreaTable:
         """Quantum efficiency of a chip over those of the nodes' chips; 1 within ACIS-I."""
         ratio = np.ones((nodes.size, self.energy.size))
         for row, other in enumerate(self.chip[nodes].tolist()):
-            if other != chip_id and not {other, chip_id} <= _FRONT_ARRAY:
+            if other not in (chip_id, ANY_CHIP) and not {other, chip_id} <= _FRONT_ARRAY:
                 ratio[row] = self.optics.relative_efficiency(chip_id, other, self.energy)
         return ratio
 
@@ -139,8 +161,8 @@ def read_area_table(path: str | Path) -> AreaTable:
     """Read a table (ECSV, or any other format that astropy recognises) of effective areas.
 
     Columns: date (decimal year), theta_arcmin, phi_deg, ccd_id, energy_keV (bin centres) and area_cm2, one
-    row per
-    node and energy; all nodes on the same energies. Dead time must not be in the area.
+    row per node and energy; all nodes on the same energies. Without date the area holds for all dates,
+    without phi_deg for all azimuths, without ccd_id for all chips. Dead time must not be in the area.
 
     Raises
     ------
@@ -156,12 +178,14 @@ def read_area_table(path: str | Path) -> AreaTable:
         table = Table.read(path)
     except (OSError, ValueError, TypeError, IORegistryError) as error:
         raise _refusal(f"not a table that can be read ({error})", path) from error
-    missing = [name for name in COLUMNS if name not in table.colnames]
+    missing = [name for name in COLUMNS if name not in (*table.colnames, *_OPTIONAL)]
     if missing:
         raise _refusal(f"no column {', '.join(missing)}", path)
     try:
         columns: dict[str, NDArray[np.float64]] = {
-            name: np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan) for name in COLUMNS
+            name: np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan)
+            for name in COLUMNS
+            if name in table.colnames
         }
     except (ValueError, TypeError) as error:
         raise _refusal("a column is not numeric", path) from error
@@ -169,6 +193,9 @@ def read_area_table(path: str | Path) -> AreaTable:
         raise _refusal("no rows, or empty values", path)
     if (columns["area_cm2"] < 0).any() or (columns["energy_keV"] <= 0).any():
         raise _refusal("negative areas or energies", path)
+    absent = {"date": ALL_DATES, "phi_deg": 0.0, "ccd_id": float(ANY_CHIP)}
+    for name in set(_OPTIONAL) - set(columns):
+        columns[name] = np.full(len(table), absent[name])
     return _from_columns(columns, path)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from catalog.calibration.arf_file import AncillaryResponse, check_grid, read_arf
-from catalog.calibration.builtin import CHIP_IDS, BuiltinArea, open_builtin_area
+from catalog.calibration.builtin import BuiltinArea, open_builtin_area
 from catalog.calibration.provider import AreaModel, Calibration, ComposedCalibration
 from catalog.calibration.redistribution import Redistribution
 from catalog.calibration.rmf_file import read_rmf
@@ -122,6 +122,16 @@ def _digest(path: Path) -> str:
     return sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
 
 
+def _check_energies(calibration: Calibration, rmf: Path) -> None:
+    if calibration.redistribution(calibration.chip_ids[0]).channel_lo.size == 1:
+        raise CalibrationError(
+            "the HRC measures no energies, so no redistribution applies",
+            rmf,
+            "take rmf out of the settings of this ObsID",
+            code="CALIBRATION_CHANNELS",
+        )
+
+
 def with_responses(
     calibration: Calibration, arf: Path | None, rmf: Path | None, *, of_source: bool
 ) -> Calibration:
@@ -147,11 +157,12 @@ def with_responses(
     area: AreaModel = calibration.area_model
     matrices = {chip: calibration.redistribution(chip) for chip in calibration.chip_ids}
     if rmf is not None:
-        matrices = dict.fromkeys(CHIP_IDS, _read_redistribution(rmf, _digest(rmf)))
+        _check_energies(calibration, rmf)
+        matrices = dict.fromkeys(matrices, _read_redistribution(rmf, _digest(rmf)))
     if arf is not None:
         own = _read_area(arf, _digest(arf), of_source)
         if rmf is not None:
-            response = matrices[0]
+            response = next(iter(matrices.values()))
             check_grid(own.arf, response.energy_lo, response.energy_hi, response.name)
         area = own
     return ComposedCalibration(area, matrices, calibration.psf)

@@ -13,15 +13,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from catalog.apertures.region import Region
+from catalog.apertures.shape import Circle
 from catalog.calibration.arf_file import AncillaryResponse
 from catalog.calibration.provider import Calibration
 from catalog.calibration.psf import PsfLibrary
+from catalog.calibration.psf_image import PsfModel
+from catalog.measure.exposure_fraction import GoodMap, psf_mean
 from catalog.measure.psf_fraction import psf_fraction
 
 Array = NDArray[np.float64]
 
 _PSF_NODES = np.geomspace(0.277, 6.4, 7)
 """Energies (keV) at which the fraction is computed: the library's range; between them it is smooth."""
+
+_SHAPE_NODES = np.array([0.45, 1.5, 4.0, 6.4])
+"""Energies (keV) at which a cut or drawn aperture is compared with the circle of the same area."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,59 @@ def psf_fraction_curve(region: Region, place: SkyPlace, psf: PsfLibrary, energy:
         for node in _PSF_NODES.tolist()
     ]
     return np.asarray(np.interp(np.log(np.asarray(energy, dtype=float)), np.log(_PSF_NODES), fractions))
+
+
+def source_fractions(
+    region: Region, place: SkyPlace, psf: PsfModel, good: GoodMap, energy: Array
+) -> tuple[Array, Array]:
+    """PSF fraction of an aperture, and its PSF-weighted fraction of time on good pixels, against energy.
+
+    Parameters
+    ----------
+    region
+        Aperture in sky pixels; its clip to the field is ignored, since the good fraction has it.
+    place
+        The source.
+    psf
+        Point spread functions with the blur of the data, or the user's image.
+    good
+        Good fraction around the source.
+    energy
+        keV, shape (n_energy,), ascending.
+
+    Notes
+    -----
+    The tabulated fraction of the circle of the same area carries the dependence on energy; the aperture
+    itself is measured on PSF images at few energies, and its ratio to the circle interpolated in log E. A
+    circle about the source needs no image.
+    """
+    whole = Region(region.shape, region.exclude)
+    even = np.full(energy.size, good.constant)
+    if not isinstance(psf, PsfLibrary):
+        stamp = psf.stamp(place.theta, place.phi, 1.5, place.roll)
+        inside = psf_fraction(whole, place.x, place.y, stamp, place.pixel_scale)
+        seen = psf_mean(whole, good, stamp, place.pixel_scale)
+        return np.full(energy.size, inside), np.full(energy.size, seen)
+    radius = place.pixel_scale * float(np.sqrt(whole.area / np.pi))
+    grid = np.clip(energy, _PSF_NODES[0], _PSF_NODES[-1])
+    table = psf.fraction_in_radius(place.theta, place.phi, _PSF_NODES, radius)
+    circle = np.interp(np.log(grid), np.log(_PSF_NODES), table)
+    is_circle = isinstance(whole.shape, Circle) and whole.is_pure
+    centred = is_circle and whole.shape.reach[:2] == (place.x, place.y)
+    if centred and good.values is None:
+        return circle, even
+    stamps = [psf.stamp(place.theta, place.phi, node, place.roll) for node in _SHAPE_NODES.tolist()]
+
+    def between(values: list[float]) -> Array:
+        return np.asarray(np.interp(np.log(grid), np.log(_SHAPE_NODES), values))
+
+    if not centred:
+        own = [psf_fraction(whole, place.x, place.y, stamp, place.pixel_scale) for stamp in stamps]
+        like = psf.fraction_in_radius(place.theta, place.phi, _SHAPE_NODES, radius)
+        circle = np.minimum(circle * between(list(np.divide(own, like))), 1.0)
+    if good.values is None:
+        return circle, even
+    return circle, between([psf_mean(whole, good, stamp, place.pixel_scale) for stamp in stamps])
 
 
 def extraction_arf(

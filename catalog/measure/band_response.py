@@ -16,7 +16,7 @@ from catalog.calibration.redistribution import Redistribution
 from catalog.calibration.spectrum import ReferenceSpectrum
 
 Array = NDArray[np.float64]
-Weighting = Literal["spectrum", "effective_energy"]
+Weighting = Literal["spectrum", "effective_energy", "mean_arf"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,8 @@ def band_response(
         Reference spectrum.
     weighting
         ``spectrum``: counts in the band per photon of the model in the band (design, section 6);
-        ``effective_energy``: area at the band's effective energy.
+        ``effective_energy``: area at the band's effective energy; ``mean_arf``: mean over the band
+        (ACIS Extract's MEAN_ARF but for the PSF fraction).
     """
     matrix = calibration.redistribution(chip_id)
     curve = calibration.area_curve(chip_id, decimal_year, theta, phi)
@@ -83,7 +84,11 @@ def band_response(
     energies = np.array([band.eff for band in bands])
     single = calibration.area(chip_id, decimal_year, theta, phi, energies)
     return BandResponse(
-        area=reference if weighting == "spectrum" else single,
+        area={
+            "spectrum": lambda: reference,
+            "effective_energy": lambda: single,
+            "mean_arf": lambda: np.stack([_mean(matrix, curve, band) for band in bands], axis=-1),
+        }[weighting](),
         ratio=_quotient(reference, single),
         index1=_quotient(weighted(replace(spectrum, photon_index=1.0)), reference),
         index3=_quotient(weighted(replace(spectrum, photon_index=3.0)), reference),
@@ -106,7 +111,8 @@ def band_area(
     if weighting == "effective_energy":
         return calibration.area(chip_id, decimal_year, theta, phi, np.array([band.eff]))[..., 0]
     curve = calibration.area_curve(chip_id, decimal_year, theta, phi)
-    return _folded(calibration.redistribution(chip_id), curve, spectrum, band)
+    matrix = calibration.redistribution(chip_id)
+    return _mean(matrix, curve, band) if weighting == "mean_arf" else _folded(matrix, curve, spectrum, band)
 
 
 # The sums of `Redistribution.folded_area` and `folded_area_by_channel`, in an order of terms that does not
@@ -117,6 +123,13 @@ def band_area(
 def _folded(matrix: Redistribution, curve: Array, model: ReferenceSpectrum, band: Band) -> Array:
     weight = model.photons(matrix.energy_lo, matrix.energy_hi) * matrix.band_probability(band.lo, band.hi)
     return np.asarray((curve * (weight / float(model.photons(band.lo, band.hi)))).sum(axis=-1))
+
+
+def _mean(matrix: Redistribution, curve: Array, band: Band) -> Array:
+    """Mean of the area over the energies of a band."""
+    inside = np.minimum(matrix.energy_hi, band.hi) - np.maximum(matrix.energy_lo, band.lo)
+    width = np.maximum(inside, 0.0)
+    return np.asarray((curve * (width / width.sum())).sum(axis=-1))
 
 
 def _folded_by_channel(matrix: Redistribution, curve: Array, model: ReferenceSpectrum) -> Array:

@@ -122,7 +122,9 @@ def channel_columns(
         with np.errstate(divide="ignore", invalid="ignore"):
             columns["flux1_aper"][:, j] = incident.sum(axis=1) / spectra.exposure
             columns["flux2_aper"][:, j] = observed.sum(axis=1) / (mean_area * spectra.exposure)
-        for kind, weights in (("observed", observed), ("incident", incident)):
+        # A single channel, that of the HRC, tells no energies.
+        kinds = (("observed", observed), ("incident", incident)) if energy.size > 1 else ()
+        for kind, weights in kinds:
             _energies(columns, kind, j, weights, energy[chosen])
     for name in names:
         columns[name][~np.isfinite(columns[name])] = np.nan

@@ -132,12 +132,12 @@ def extract(field: ObservedField, aperture: Aperture, bands: Sequence[Band], psf
     scale = field.events.sky_frame.pixel_scale_arcsec
     source, source_events = _events_in(field, aperture.source)
     _, background_events = _events_in(field, aperture.background)
-    good_background = _good_map(field, aperture.x, aperture.y, aperture.background)
+    good_background = good_map_about(field, aperture.x, aperture.y, aperture.background)
     # What is the same all over the background region, far larger, is so in the aperture inside it.
     good_source = (
         good_background
         if good_background.values is None and good_background.reach >= _reach(aperture, aperture.source)
-        else _good_map(field, aperture.x, aperture.y, aperture.source)
+        else good_map_about(field, aperture.x, aperture.y, aperture.source)
     )
     area, area_background = aperture.source.area, aperture.background.area
     energy = field.events.energy[source_events].astype(np.float32)
@@ -183,7 +183,8 @@ def _reach(aperture: Aperture, region: Region) -> float:
     return reach + float(np.hypot(x - aperture.x, y - aperture.y))
 
 
-def _good_map(field: ObservedField, x: float, y: float, region: Region) -> GoodMap:
+def good_map_about(field: ObservedField, x: float, y: float, region: Region) -> GoodMap:
+    """Good fraction around a source at (x, y), sky pixels, out to the far end of a region."""
     centre_x, centre_y, reach = region.shape.reach
     # Centred on the source: with PSF weights the map must cover the region as seen from there.
     whole = reach + float(np.hypot(centre_x - x, centre_y - y))

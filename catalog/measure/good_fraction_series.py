@@ -18,8 +18,8 @@ from catalog.measure.observed_field import ObservedField
 
 FloatArray = NDArray[np.float64]
 
-_OFFSET_STEP = 1.0
-"""Sky pixels between tabulated offsets."""
+_OFFSET_STEP = 0.492
+"""Arcsec between tabulated offsets: a pixel of ACIS."""
 _TIME_STEP_S = 4.0
 """The dither moves by 0.2 pixel in this time."""
 _MOST_TIMES = 200_000
@@ -98,9 +98,11 @@ class _OffsetTable:
         mean_x, mean_y = field.field_of_view.mean_offset
         self._aspect, self._mean = field.aspect, (mean_x, mean_y)
         self._chips = field.field_of_view.chips
-        reach = field.dither_radius + _OFFSET_STEP
-        self._number = int(np.ceil(reach / _OFFSET_STEP))
-        axis = np.arange(-self._number, self._number + 1) * _OFFSET_STEP
+        scale = field.events.sky_frame.pixel_scale_arcsec
+        # Whole pixels of ACIS, and as many of the smaller ones of the HRC as come next to one.
+        self._step = max(1.0, np.rint(_OFFSET_STEP / scale))
+        self._number = int(np.ceil(field.dither_radius / self._step + 1.0))
+        axis = np.arange(-self._number, self._number + 1) * self._step
         u, v = np.meshgrid(axis, axis)
         # A shift of the axis moves a position over the chips as the opposite shift of the position does.
         x = points[:, 0][:, None] - u.ravel()
@@ -112,8 +114,8 @@ class _OffsetTable:
         """Share at times; with `good_times`, each chip only while it is in its own."""
         dx, dy = self._aspect.at(time)
         last = 2 * self._number
-        column = np.clip((dx - self._mean[0]) / _OFFSET_STEP + self._number, 0, last)
-        row = np.clip((dy - self._mean[1]) / _OFFSET_STEP + self._number, 0, last)
+        column = np.clip((dx - self._mean[0]) / self._step + self._number, 0, last)
+        row = np.clip((dy - self._mean[1]) / self._step + self._number, 0, last)
         i, j = (np.minimum(np.floor(value).astype(np.intp), last - 1) for value in (row, column))
         p, q = row - i, column - j
         total = np.zeros(time.size)

@@ -43,9 +43,11 @@ class Epoch:
     start
         Begin of the observation, s of mission time.
     n, m
-        Counts in source aperture and background region.
+        Counts in source aperture and background region. Of a source measured together with neighbours the
+        region stands for background and neighbours, and its counts are not whole in general.
     f, g
-        PSF fraction x good fraction x live time x area (cm2 s; s where no observation has an area) of either.
+        PSF fraction x good fraction x live time x area (cm2 s; s where no observation has an area) of either;
+        0 where this observation has no area and others have: it is not compared.
     r
         Background ratio.
     exposure
@@ -60,7 +62,7 @@ class Epoch:
 
     start: float
     n: int
-    m: int
+    m: float
     f: float
     g: float
     r: float
@@ -72,7 +74,7 @@ class Epoch:
 
 
 def merged_timing(
-    epochs: Sequence[Epoch], reference_index: float, method: PValue = "exact"
+    epochs: Sequence[Epoch], reference_index: float, method: PValue = "exact", area_error: float = 0.0
 ) -> dict[str, Any]:
     """Return the columns of `merged_variability` of one source and band, None where there is no value.
 
@@ -84,6 +86,8 @@ def merged_timing(
         Photon index of the reference spectrum.
     method
         How probabilities of the Kolmogorov-Smirnov test are computed.
+    area_error
+        Relative systematic error of the area of one observation against another.
 
     Notes
     -----
@@ -103,7 +107,7 @@ def merged_timing(
         n, m, f, g, r = (
             np.array([getattr(epoch, name) for epoch in exposed], dtype=float) for name in "nmfgr"
         )
-        found = constancy(n, m, f, g, r, _shapes(exposed, reference_index))
+        found = constancy(n, m, f, g, r, _shapes(exposed, reference_index), area_error)
         columns |= {
             "var_inter_index": found.index,
             "var_inter_prob": found.probability,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,14 @@ class Members:
         )
         return m, g, r
 
+    def select(self, chosen: NDArray[np.bool_]) -> Members:
+        """Only the chosen measurements; sources of which none is left are gone."""
+        left = np.add.reduceat(chosen.astype(np.int64), self.offsets[:-1])
+        arrays = {
+            item.name: getattr(self, item.name)[chosen] for item in fields(self) if item.name != "offsets"
+        }
+        return Members(offsets=np.concatenate([[0], np.cumsum(left[left > 0])]), **arrays)
+
 
 @dataclass(frozen=True)
 class MergeChoices:
@@ -111,6 +119,8 @@ _CARRIED = (
     | Flag.JOINT
 )
 """Flags that a merged value inherits from the observations it uses; the others are its own."""
+_OF_FLUX = ("photflux_", "flux_", "response_ratio_")
+_FLUX_FLAGS = int(Flag.FLUX_FROM_MODEL | Flag.EPOCH_RESPONSE_DIFFERS)
 
 
 def merge_band(members: Members, choices: MergeChoices) -> Columns:
@@ -127,10 +137,32 @@ def merge_band(members: Members, choices: MergeChoices) -> Columns:
     -----
     The joint likelihood has one background per observation. The unit of S is photon cm-2 s-1 where every
     member has a response, else counts per second; the other units follow with the summed exposures.
+    Of a source with a response in some observations only, the fluxes are those of these observations.
     """
+    columns = _merge_alike(members, choices)
+    has_area = _has_area(members)
+    total = _Sums(members.offsets)
+    with_area = total.of(has_area)
+    mixed = (with_area > 0) & (with_area < total.lengths)
+    if mixed.any():
+        part = _merge_alike(members.select(has_area & total.spread(mixed)), choices)
+        for name in columns:
+            if name.startswith(_OF_FLUX):
+                columns[name][mixed] = part[name]
+        flags = columns["flags"][mixed] & ~int(Flag.NO_RESPONSE) & ~_FLUX_FLAGS
+        columns["flags"][mixed] = flags | Flag.PARTIAL_RESPONSE | (part["flags"] & _FLUX_FLAGS)
+    return columns
+
+
+def _has_area(members: Members) -> NDArray[np.bool_]:
+    return np.isfinite(members.area_band) & (members.area_band > 0)
+
+
+def _merge_alike(members: Members, choices: MergeChoices) -> Columns:
+    """Columns of sources by what all their observations have: fluxes only where all have a response."""
     total = _Sums(members.offsets)
     time = members.livetime * members.psf_good_frac_aper
-    has_area = np.isfinite(members.area_band) & (members.area_band > 0)
+    has_area = _has_area(members)
     with_flux = total.of(~has_area) == 0
     weight = np.where(total.spread(with_flux), np.where(has_area, members.area_band, 0.0), 1.0)
     f = members.psf_frac_aper * time * weight

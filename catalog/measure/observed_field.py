@@ -15,6 +15,7 @@ from shapely.geometry.base import BaseGeometry
 
 from catalog.events.aspect import Aspect, AspectHistogram, aspect_histogram
 from catalog.events.bad_pixels import read_bad_pixels
+from catalog.events.dead_time import with_dead_time
 from catalog.events.dithered_chips import DitheredChips, fold_dither, look
 from catalog.events.event_list import EventList, read_event_list
 from catalog.events.field_of_view import FieldOfView, field_of_view
@@ -27,8 +28,8 @@ from catalog.events.observation_aspect import observation_aspect
 BACK_ILLUMINATED = frozenset({5, 7})
 """ACIS chips that are back-illuminated: S1 and S3."""
 
-_DITHER_CELL = 2.0
-"""Sky pixels: the dither spans 33, and each cell keeps its mean offset."""
+_DITHER_CELL = 1.0
+"""Arcsec: the dither spans 16, and each cell keeps its mean offset."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +140,7 @@ def load_observed_field(
     fov_file: Path | None = None,
     gti_file: Path | None = None,
     exclude_times: Iterable[tuple[float, float]] = (),
+    dead_time_file: Path | None = None,
 ) -> ObservedField:
     """Read an event list and build what measuring needs.
 
@@ -154,18 +156,24 @@ def load_observed_field(
         Region (fov1 or ds9 polygons) to which the field of view is cut.
     gti_file, exclude_times
         Restrictions of the good time, see `read_event_list`.
+    dead_time_file
+        Dead time factors, of the HRC only; without them the mean of the header is used.
     """
     events = read_event_list(path, gti_file=gti_file, exclude_times=exclude_times)
+    detector = events.header.imager
+    if dead_time_file is not None and not detector.has_energies:
+        events = with_dead_time(events, dead_time_file)
     aspect = observation_aspect(events, list(aspect_files))
-    histogram = aspect_histogram(aspect, events.all_good_times(), cell=_DITHER_CELL)
-    view = field_of_view(events.header, events.sky_frame, histogram, events.chips)
+    cell = max(1.0, np.rint(_DITHER_CELL / events.sky_frame.pixel_scale_arcsec))
+    histogram = aspect_histogram(aspect, events.all_good_times(), cell=float(cell))
+    view = field_of_view(events.header, events.sky_frame, histogram, events.chips, events)
     if fov_file is not None:
         view = cut_field_of_view(view, read_fov_region(fov_file, events.sky_frame), fov_file)
     obs_id = events.header.obs_id
     pixels = good_pixels(
         view,
-        None if bad_pixel_file is None else read_bad_pixels(bad_pixel_file, obs_id),
-        None if mask_file is None else read_mask(mask_file, obs_id),
+        None if bad_pixel_file is None else read_bad_pixels(bad_pixel_file, obs_id, detector),
+        None if mask_file is None else read_mask(mask_file, obs_id, detector),
     )
     index = KDTree(np.column_stack([events.x, events.y]))
     return ObservedField(events, view, aspect, histogram, pixels, index)

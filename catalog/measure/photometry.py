@@ -48,6 +48,8 @@ class Counted:
         Area at the background region's mean off-axis angle over area at the source's, shape (n, b).
     energy_aper, energy_aperbkg
         Energies of the events in the regions (keV), one array per source.
+    background_correction
+        Factor on the background scaled to the aperture, shape (n,); None where it needs none.
     """
 
     n: Ints
@@ -64,6 +66,7 @@ class Counted:
     background_vignetting: Array
     energy_aper: Sequence[NDArray[np.float32]]
     energy_aperbkg: Sequence[NDArray[np.float32]]
+    background_correction: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,8 @@ def background_ratio(counted: Counted, follows: str) -> Array:
     other = counted.area_aperbkg * counted.good_frac_area_aperbkg
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(own > 0, other / own, np.nan)[:, None] * np.ones_like(counted.psf_frac_aper)
+    if counted.background_correction is not None:
+        ratio = ratio / counted.background_correction[:, None]
     return ratio * counted.background_vignetting if follows == "exposure" else ratio
 
 
@@ -238,7 +243,10 @@ def _energy_conversion(
                 for name in ("response_ratio", "response_index1", "response_index3")
             },
         }
-    for i, (own, background) in enumerate(zip(counted.energy_aper, counted.energy_aperbkg, strict=True)):
+    # A single channel, that of the HRC, tells no energies: sums over events stay unknown, the model decides.
+    known = len(counted.energy_aper) if response.channel_lo.size > 1 else 0
+    events = zip(counted.energy_aper[:known], counted.energy_aperbkg[:known], strict=True)
+    for i, (own, background) in enumerate(events):
         for j, band in enumerate(bands):
             found = event_fluence(
                 own, background, band.lo, band.hi, response.by_channel[i], response.channel_lo

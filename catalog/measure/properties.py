@@ -81,9 +81,10 @@ class ChipSpectra:
 def chip_spectra(group: ChipGroup, calibration: Calibration, bands: Sequence[Band]) -> ChipSpectra:
     """Histogram the events and give each channel its area; `bands` as in the group's arrays."""
     matrix = calibration.redistribution(group.chip_id)
-    energy = matrix.channel_energy
-    bare = calibration.area(group.chip_id, group.decimal_year, group.theta, group.phi, energy)
     effective = np.array([band.eff for band in bands])
+    # A single channel, that of the HRC, tells no energies: the area is that at the band's effective one.
+    energy = matrix.channel_energy if matrix.channel_lo.size > 1 else effective[:1]
+    bare = calibration.area(group.chip_id, group.decimal_year, group.theta, group.phi, energy)
     good = np.nan_to_num(group.psf_good_frac_aper).mean(axis=1)
     area = area_with_psf(bare, energy, effective, group.psf_frac_aper) * good[:, None]
     return ChipSpectra(
@@ -133,10 +134,13 @@ def raw_event_flux(
 ) -> Array:
     """Sum of E / (area(E) x live time) over the events of each band, erg cm-2 s-1, shape (n, b).
 
-    No redistribution: the area is taken at the event's energy, as srcflux does.
+    No redistribution: the area is taken at the event's energy, as srcflux does. NaN for the HRC, which
+    measures no energies.
     """
     centre = 0.5 * (spectra.channel_lo + spectra.channel_hi)
     table = np.full((len(energies), len(bands)), np.nan)
+    if centre.size == 1:
+        return table
     for i, values in enumerate(energies):
         own = values.astype(float)
         area = np.interp(own, centre, spectra.bare_area[i])

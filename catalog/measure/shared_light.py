@@ -105,14 +105,16 @@ def find_influence(crowd: Crowd, psf: PsfLibrary, pixel_scale: float, energy: fl
     )
     own = crowd.radius[j]
     reach = np.array([region.shape.reach[2] for region in crowd.background])[i]
-    in_aperture = _in_circle(curve, j, distance / own, crowd.radius[i] / own, 0.0)
-    in_background = _in_circle(curve, j, distance / own, reach / own, 1.7)
+    in_aperture = share_in_circle(curve, j, distance / own, crowd.radius[i] / own, 0.0)
+    in_background = share_in_circle(curve, j, distance / own, reach / own, 1.7)
     photons = (crowd.n[j] + 1.0) / crowd.f[j]
     expected = photons * in_aperture[:, None] + photons * in_background[:, None] / crowd.r[i]
     return influence(size, pairs, distance < crowd.radius[i] + own, expected, crowd.n)
 
 
-def _in_circle(curve: Array, row: NDArray[np.intp], distance: Array, radius: Array, hole: float) -> Array:
+def share_in_circle(
+    curve: Array, row: NDArray[np.intp], distance: Array, radius: Array, hole: float
+) -> Array:
     """Rough share of a PSF in a circle at a distance, less a circle about the source; source's radii."""
     grid = np.log(_RADII)
 
@@ -176,16 +178,16 @@ def shared_light(
     for block in np.split(order, starts[1:]) if len(pairs) else []:
         j = pairs[block[0], 1]
         x, y = float(crowd.x[j]), float(crowd.y[j])
+        rows = pairs[block, 0]
+        touching = np.hypot(crowd.x[rows] - x, crowd.y[rows] - y) < crowd.radius[rows] + crowd.radius[j]
+        # Edges of the detector are in the exposure, not in the fraction.
+        wholes = [Region(crowd.source[i].shape, crowd.source[i].exclude) for i in rows]
+        direction = (float(crowd.theta[j]), float(crowd.phi[j]))
         for b in range(crowd.n.shape[1]):
-            direction = (float(crowd.theta[j]), float(crowd.phi[j]))
-            core = psf.stamp(*direction, bands[b].eff, roll)
             wing = psf.stamp(*direction, float(crowd.energy[j, b]), roll)
-            for k in block:
-                i = pairs[k, 0]
-                # Edges of the detector are in the exposure, not in the fraction.
-                whole = Region(crowd.source[i].shape, crowd.source[i].exclude)
-                touching = np.hypot(crowd.x[i] - x, crowd.y[i] - y) < crowd.radius[i] + crowd.radius[j]
-                aperture[k, b] = psf_fraction(whole, x, y, core if touching else wing, scale)
+            core = psf.stamp(*direction, bands[b].eff, roll) if touching.any() else wing
+            for k, i, whole, touches in zip(block, rows, wholes, touching, strict=True):
+                aperture[k, b] = psf_fraction(whole, x, y, core if touches else wing, scale)
                 background[k, b] = psf_fraction(crowd.background[i], x, y, wing, scale)
     exposure = crowd.time[pairs[:, 0]] / crowd.time[pairs[:, 1]]
     return SharedLight(pairs, aperture * exposure, background * exposure)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from catalog.apertures.region import Region
 from catalog.band import Band
 from catalog.calibration.psf import PsfLibrary
+from catalog.events.good_time_checks import good_time_doubt
 from catalog.flags import Flag
 from catalog.measure.aperture_clock import ApertureClock, aperture_clock
 from catalog.measure.extract import Aperture
@@ -123,12 +124,14 @@ def timing(
     """
     chosen = choices or TimingChoices()
     clock = aperture_clock(observed, aperture, psf)
+    doubts = Flag(0) if good_time_doubt(observed.events) is None else Flag.TIMING_DOUBTFUL
     source, background = (events_in(observed, region) for region in (aperture.source, aperture.background))
     found = []
     for i, band in enumerate(bands):
         own = _Arrivals(observed, source, band)
         other = _Arrivals(observed, background, band)
         found.append(time_band(own.time, own.energy, other.time, clock, chosen, curves_of in (None, i)))
+        found[-1].columns["flags"] |= int(doubts)
     return found
 
 

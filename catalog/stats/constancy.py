@@ -54,7 +54,13 @@ def inter_index(log10_pvalue: float) -> int:
 
 
 def constancy(
-    n: ArrayLike, m: ArrayLike, f: ArrayLike, g: ArrayLike, r: ArrayLike, shapes: ArrayLike | None = None
+    n: ArrayLike,
+    m: ArrayLike,
+    f: ArrayLike,
+    g: ArrayLike,
+    r: ArrayLike,
+    shapes: ArrayLike | None = None,
+    area_error: float = 0.0,
 ) -> Constancy:
     """Test whether one flux explains the counts of all observations.
 
@@ -72,6 +78,8 @@ def constancy(
     shapes
         Factors on f and g for each spectrum that the source may have, shape (j, k): the spectrum that suits
         a constant source best is taken, so that a change of the response is not taken for one of the source.
+    area_error
+        Relative systematic error of f, of each observation for itself.
 
     Raises
     ------
@@ -88,15 +96,15 @@ def constancy(
     best_ratio, best_flux, best_chi2 = math.inf, 0.0, math.inf
     for factor in factors:
         exposed = arrays[2] * factor, arrays[3] * factor
-        flux, ratio = likelihood_ratio(arrays[0], arrays[1], *exposed, arrays[4])
+        flux, ratio = likelihood_ratio(arrays[0], arrays[1], *exposed, arrays[4], area_error)
         if ratio < best_ratio:
             best_ratio, best_flux = float(ratio), float(flux)
-        best_chi2 = min(best_chi2, _chi_square(arrays[0], arrays[1], *exposed, arrays[4]))
+        best_chi2 = min(best_chi2, _chi_square(arrays[0], arrays[1], *exposed, arrays[4], area_error))
     freedom = arrays[0].size - 1
     return Constancy(best_flux, log10_chi2_sf(best_ratio, freedom), log10_chi2_sf(best_chi2, freedom))
 
 
-def _chi_square(n: Array, m: Array, f: Array, g: Array, r: Array) -> float:
+def _chi_square(n: Array, m: Array, f: Array, g: Array, r: Array, error: float) -> float:
     """Chi-square of the background-subtracted fluxes against their weighted mean, errors at that mean."""
     scale = f - g / r
     usable = scale > 0
@@ -104,12 +112,15 @@ def _chi_square(n: Array, m: Array, f: Array, g: Array, r: Array) -> float:
         return 0.0
     n, m, r, scale = n[usable], m[usable], r[usable], scale[usable]
     net, background = n - m / r, (m + 0.5) / r
+
+    def variance(flux: float) -> Array:
+        return np.maximum(flux * scale + background * (1 + 1 / r), 0.25) + (error * flux * scale) ** 2
+
     flux = max(net.sum() / scale.sum(), 0.0)
     for _ in range(20):
-        variance = np.maximum(flux * scale + background * (1 + 1 / r), 0.25)
-        flux = max(float(np.sum(net * scale / variance) / np.sum(scale**2 / variance)), 0.0)
-    variance = np.maximum(flux * scale + background * (1 + 1 / r), 0.25)
-    return float(np.sum((net - flux * scale) ** 2 / variance))
+        spread = variance(flux)
+        flux = max(float(np.sum(net * scale / spread) / np.sum(scale**2 / spread)), 0.0)
+    return float(np.sum((net - flux * scale) ** 2 / variance(flux)))
 
 
 def log10_chi2_sf(value: float, freedom: int) -> float:

@@ -44,45 +44,59 @@ def log_likelihood(s: float, n: float, m: float, f: float, g: float, r: float) -
 
 
 @compiled
-def joint(s: float, n: Array, m: Array, f: Array, g: Array, r: Array) -> float:
-    """Sum of `log_likelihood` over observations."""
+def blurred_log_likelihood(s: float, n: float, m: float, f: float, g: float, r: float, error: float) -> float:
+    """`log_likelihood` where f has a relative error.
+
+    What a perfect fit loses is divided by 1 + (error f s)^2 / variance of the net counts: for a normal law
+    this is the exact effect of the error, and at few counts, where the law is another, it is nothing.
+    """
+    value = log_likelihood(s, n, m, f, g, r)
+    if error <= 0.0 or s <= 0.0:
+        return value
+    b = best_background(s, n, m, f, g, r)
+    return value / (1.0 + (error * f * s) ** 2 / (f * s + b * (1.0 + 1.0 / r)))
+
+
+@compiled
+def joint(s: float, n: Array, m: Array, f: Array, g: Array, r: Array, error: float) -> float:
+    """Sum of `blurred_log_likelihood` over observations."""
     total = 0.0
     for i in range(n.size):
-        total += log_likelihood(s, n[i], m[i], f[i], g[i], r[i])
+        total += blurred_log_likelihood(s, n[i], m[i], f[i], g[i], r[i], error)
     return total
 
 
 @compiled
-def maximum(n: Array, m: Array, f: Array, g: Array, r: Array) -> tuple[float, float]:
+def maximum(n: Array, m: Array, f: Array, g: Array, r: Array, error: float) -> tuple[float, float]:
     """Flux s >= 0 of the largest joint likelihood, and that likelihood (golden section in s)."""
     high = 0.0
     for i in range(n.size):
         high = max(high, (n[i] + 1.0) / f[i])
     low = 0.0
     a, b = low + _GOLDEN * (high - low), high - _GOLDEN * (high - low)
-    fa, fb = joint(a, n, m, f, g, r), joint(b, n, m, f, g, r)
+    fa, fb = joint(a, n, m, f, g, r, error), joint(b, n, m, f, g, r, error)
     for _ in range(80):
         if fa < fb:
             low, a, fa = a, b, fb
             b = high - _GOLDEN * (high - low)
-            fb = joint(b, n, m, f, g, r)
+            fb = joint(b, n, m, f, g, r, error)
         else:
             high, b, fb = b, a, fa
             a = low + _GOLDEN * (high - low)
-            fa = joint(a, n, m, f, g, r)
+            fa = joint(a, n, m, f, g, r, error)
     best, value = (a, fa) if fa > fb else (b, fb)
-    zero = joint(0.0, n, m, f, g, r)
+    zero = joint(0.0, n, m, f, g, r, error)
     if zero >= value:
         return 0.0, zero
     return best, value
 
 
 @compiled
-def likelihood_ratio(n: Array, m: Array, f: Array, g: Array, r: Array) -> tuple[float, float]:
+def likelihood_ratio(n: Array, m: Array, f: Array, g: Array, r: Array, error: float) -> tuple[float, float]:
     """Flux of the best constant source and 2 ln (free fluxes / one flux)."""
     free = 0.0
     for i in range(n.size):
         one = slice(i, i + 1)
-        free += maximum(n[one], m[one], f[one], g[one], r[one])[1]
-    flux, value = maximum(n, m, f, g, r)
+        free += maximum(n[one], m[one], f[one], g[one], r[one], error)[1]
+    flux, value = maximum(n, m, f, g, r, error)
     return flux, max(0.0, 2.0 * (free - value))

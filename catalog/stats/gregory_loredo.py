@@ -24,6 +24,9 @@ _TABLE_STEP = 5.0
 """s of good time between entries of the exposure table."""
 _MOST_ENTRIES = 200_000
 _COARSE_POINTS = 256
+_ROUNDING = 1e-9
+_BELOW_ONE = float(np.nextafter(1.0, 0.0))
+"""Phase of an event at the very end: in the last bin of any number of bins."""
 VARIABLE_INDEX = 6
 """Smallest index of a source that is called variable (P >= 0.9)."""
 
@@ -109,12 +112,13 @@ def gregory_loredo(
         raise ValueError("events outside the good time: leave them out first")
     if not times.size or first < 2:
         return None
-    phase = np.clip(clock.elapsed_at(times) / total, 0.0, 1.0)
+    phase = np.clip(clock.elapsed_at(times) / total, 0.0, _BELOW_ONE)
     table = _exposure_table(clock)
     found: Array = log_odds(phase, table, first)
     mean = np.logaddexp.accumulate(found) - np.log(np.arange(1, found.size + 1))
     last = int(np.flatnonzero(mean >= mean.max() - threshold)[-1])
-    log_mean = float(mean[last])
+    # One event gives odds of 1 whatever the bins: rounding must not make more of them.
+    log_mean = float(mean[last]) if abs(mean[last]) > _ROUNDING else 0.0
     weight = np.exp(found[: last + 1] - found[: last + 1].max())
     weight /= weight.sum()
     n_bins = last + 2

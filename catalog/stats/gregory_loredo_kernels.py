@@ -15,6 +15,8 @@ _NEGLIGIBLE = 1e-13
 """Weight of a model, relative to all, below which it cannot change the light curve."""
 _EACH_MODEL = 512
 _STRIDE = 4
+_LARGE = 1e200
+"""Size of a product at which its logarithm is taken."""
 
 
 @compiled
@@ -33,32 +35,54 @@ def log_odds(phase: Array, table: Array, first: int) -> Array:
     Parameters
     ----------
     phase
-        Good time until each event over all good time, ascending, in [0, 1].
+        Good time until each event over all good time, ascending, in [0, 1).
     table
         Share of the exposure at equal steps of good time, from 0 to 1; of size 0 where it is the same.
     first
         Largest number of bins.
     """
     n = phase.size
-    log_number = np.log(np.arange(1.0, n + 1.0))
     result = np.empty(first - 1)
+    # ln Gamma(m) - ln Gamma(n + m) from m to m + 1.
+    falling = -math.lgamma(n + 1.0)
     for m in range(2, first + 1):
-        total = math.lgamma(m) - math.lgamma(n + m)
-        if table.size == 0:
-            total += n * math.log(m)
-        i = 0
-        while i < n:
-            j = min(int(phase[i] * m), m - 1)
-            count = 0
-            while i < n and min(int(phase[i] * m), m - 1) == j:
-                total += log_number[count]
-                count += 1
-                i += 1
-            if table.size:
-                share = exposure_share(table, (j + 1) / m) - exposure_share(table, j / m)
-                total -= count * math.log(share)
-        result[m - 2] = total
+        falling += math.log((m - 1.0) / (n + m - 1.0))
+        bins = _arrangement(phase, m) if table.size == 0 else _exposed_arrangement(phase, table, m)
+        result[m - 2] = falling + n * math.log(m) + bins
     return result
+
+
+@compiled
+def _arrangement(phase: Array, m: int) -> float:
+    """Sum over m bins of ln n_j!, as the logarithm of products that stay within range."""
+    total, product, count, known = 0.0, 1.0, 0.0, -1
+    for value in phase:
+        j = int(value * m)
+        count = count + 1.0 if j == known else 1.0
+        known = j
+        product *= count
+        if product > _LARGE:
+            total += math.log(product)
+            product = 1.0
+    return total + math.log(product)
+
+
+@compiled
+def _exposed_arrangement(phase: Array, table: Array, m: int) -> float:
+    """Sum over m bins of ln n_j! - n_j ln(m p_j), p_j the share of the exposure in bin j."""
+    total, product, count, known, share = 0.0, 1.0, 0.0, -1, 1.0
+    for value in phase:
+        j = int(value * m)
+        if j == known:
+            count += 1.0
+        else:
+            count, known = 1.0, j
+            share = m * (exposure_share(table, (j + 1) / m) - exposure_share(table, j / m))
+        product *= count / share
+        if product > _LARGE or product < 1.0 / _LARGE:
+            total += math.log(product)
+            product = 1.0
+    return total + math.log(product)
 
 
 @compiled
@@ -142,8 +166,17 @@ def _add_empty_bins(first: Array, second: Array, table: Array, m: int, weight: f
     b = 2.0 * a / (n + m + 1)
     known = -1
     after, inverse = 0.0, 0.0
+    # Bin j of point k is (2 k + 1) m over 2 points: carried along, since a division took half of the time.
+    j, rest = -1, -m + 2 * points
     for k in range(points):
-        j = (2 * k + 1) * m // (2 * points)
+        rest += 2 * m
+        if rest >= 2 * points:
+            if rest < 4 * points:
+                j += 1
+                rest -= 2 * points
+            else:
+                j += rest // (2 * points)
+                rest %= 2 * points
         if j != known:
             before = after if j == known + 1 else exposure_share(table, j / m)
             after = exposure_share(table, (j + 1) / m)

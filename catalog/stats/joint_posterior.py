@@ -144,11 +144,11 @@ class JointPosterior:
 
     def pdf(self, intensity: ArrayLike) -> FloatArray:
         """Posterior density, per unit of intensity; 0 below 0. Same shape as the input."""
-        from catalog.stats.likelihood import log_density
+        from catalog.stats.likelihood_table import log_value
 
         points = np.asarray(intensity, dtype=np.float64)
         group = self._group
-        logs = [log_density(group.table, s)[0] if s >= 0.0 else -np.inf for s in points.ravel()]
+        logs = [log_value(group.table, s) if s >= 0.0 else -np.inf for s in points.ravel()]
         return np.asarray(np.exp(np.array(logs) - group.peak) / group.area).reshape(points.shape)
 
     def cdf(self, intensity: ArrayLike) -> FloatArray:

@@ -13,119 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.stats.compiled import compiled
-from catalog.stats.gamma_mixture import (
-    NEGLIGIBLE_TERM,
-    FloatArray,
-    IntArray,
-    Mixture,
-    mixture_density,
-    mixture_weights,
-    peak_index,
-    weight_ratios,
-)
+from catalog.stats.gamma_mixture import FloatArray, IntArray, Mixture, mixture_density, mixture_weights
+from catalog.stats.likelihood_table import LikelihoodTable, likelihood_table, log_density, log_value
 
 BoolArray = NDArray[np.bool_]
 
 LOG_NEGLIGIBLE = 46.0
 GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(16)
-
-
-class LikelihoodTable(NamedTuple):
-    """The likelihoods of a group of observations, ready to be evaluated; see `likelihood_table`.
-
-    Observation i owns the entries starts[i] to starts[i+1] of `ratios` (w_{s+1} / w_s, ending with 0) and
-    `logs` (log of w_s x^s / s! at x = references[i], up to a constant); scales[i] is x per unit of intensity.
-    """
-
-    ratios: FloatArray
-    logs: FloatArray
-    starts: IntArray
-    scales: FloatArray
-    references: FloatArray
-
-
-@compiled
-def likelihood_table(
-    n: IntArray, m: IntArray, f: FloatArray, g: FloatArray, r: FloatArray, reach: float
-) -> LikelihoodTable:
-    """The table of a group of observations, exact up to an intensity (0: near each one's own mode)."""
-    size = len(n)
-    scales = f + g
-    references = np.empty(size)
-    starts = np.zeros(size + 1, np.int64)
-    all_ratios = []
-    all_logs = []
-    for i in range(size):
-        ratios = weight_ratios(n[i], m[i], f[i] / scales[i], g[i] / scales[i], r[i], reach * scales[i])
-        logs = np.zeros(len(ratios))
-        peak = peak_index(ratios)
-        references[i] = peak + 1.0
-        for s in range(peak, len(ratios) - 1):
-            logs[s + 1] = logs[s] + math.log(ratios[s] * references[i] / (s + 1))
-        for s in range(peak - 1, -1, -1):
-            logs[s] = logs[s + 1] - math.log(ratios[s] * references[i] / (s + 1))
-        starts[i + 1] = starts[i] + len(ratios)
-        all_ratios.append(ratios)
-        all_logs.append(logs)
-    ratios = np.empty(starts[size])
-    logs = np.empty(starts[size])
-    for i in range(size):
-        ratios[starts[i] : starts[i + 1]] = all_ratios[i]
-        logs[starts[i] : starts[i + 1]] = all_logs[i]
-    return LikelihoodTable(ratios, logs, starts, scales, references)
-
-
-@compiled
-def log_density(table: LikelihoodTable, intensity: float) -> tuple[float, float, float]:
-    """Logarithm of the joint density (up to a constant) and its first and second derivative."""
-    value = 0.0
-    slope = 0.0
-    curvature = 0.0
-    for i in range(len(table.scales)):
-        scale = table.scales[i]
-        x = scale * intensity
-        ratios = table.ratios[table.starts[i] : table.starts[i + 1]]
-        logs = table.logs[table.starts[i] : table.starts[i + 1]]
-        low = 0
-        high = len(ratios) - 1
-        while low < high:
-            middle = (low + high) // 2
-            if ratios[middle] * x > middle + 1:
-                low = middle + 1
-            else:
-                high = middle
-        peak = low
-        # Near the reference log1p keeps the digits that log(x / reference) times a large count would lose.
-        offset = x - table.references[i]
-        value += logs[peak] - offset
-        if peak > 0:
-            fraction = offset / table.references[i]
-            value += peak * (math.log1p(fraction) if fraction > -0.5 else math.log(x / table.references[i]))
-        total = 0.0
-        first = 0.0
-        second = 0.0
-        for upwards in (True, False):
-            s = peak if upwards else peak - 1
-            term = 1.0
-            if not upwards and peak > 0:
-                term = peak / (ratios[s] * x)
-            while 0 <= s < len(ratios) and term > NEGLIGIBLE_TERM:
-                following = ratios[s + 1] if s + 1 < len(ratios) else 0.0
-                total += term
-                first += term * (ratios[s] - 1.0)
-                second += term * (ratios[s] * (following - 2.0) + 1.0)
-                if upwards:
-                    term *= ratios[s] * x / (s + 1)
-                    s += 1
-                else:
-                    s -= 1
-                    if s >= 0:
-                        term *= (s + 1) / (ratios[s] * x)
-        gradient = first / total
-        value += math.log(total)
-        slope += scale * gradient
-        curvature += scale * scale * (second / total - gradient * gradient)
-    return value, slope, curvature
+FEW_NODES, FEW_WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 
 @compiled
@@ -164,7 +59,7 @@ def find_level(table: LikelihoodTable, level: float, mode: float, guess: float) 
     x = guess
     if guess > mode:
         outer = guess
-        while log_density(table, outer)[0] > level:
+        while log_value(table, outer) > level:
             inner = outer
             outer += 2.0 * (outer - mode)
     for _ in range(200):
@@ -183,19 +78,28 @@ def find_level(table: LikelihoodTable, level: float, mode: float, guess: float) 
 
 
 @compiled
-def integral(table: LikelihoodTable, start: float, stop: float, shift: float) -> float:
-    """Integral of exp(log density - shift): Gauss-Legendre panels, doubled until stable to 1e-11."""
-    previous = math.nan
+def panel_sum(
+    table: LikelihoodTable, start: float, width: float, shift: float, nodes: FloatArray, weights: FloatArray
+) -> float:
+    """Integral of exp(log density - shift) over one panel by one Gauss-Legendre rule."""
+    value = 0.0
+    for node in range(len(nodes)):
+        x = start + width * (0.5 + 0.5 * nodes[node])
+        value += 0.5 * width * weights[node] * math.exp(log_value(table, x) - shift)
+    return value
+
+
+@compiled
+def integral(table: LikelihoodTable, start: float, stop: float, shift: float, tolerance: float) -> float:
+    """Integral of exp(log density - shift), by rules and panels that double until stable."""
+    previous = panel_sum(table, start, stop - start, shift, FEW_NODES, FEW_WEIGHTS)
     panels = 1
     while True:
         width = (stop - start) / panels
         value = 0.0
         for panel in range(panels):
-            for node in range(len(GAUSS_NODES)):
-                x = start + width * (panel + 0.5 + 0.5 * GAUSS_NODES[node])
-                weight = 0.5 * width * GAUSS_WEIGHTS[node]
-                value += weight * math.exp(log_density(table, x)[0] - shift)
-        if abs(value - previous) <= 1e-11 * abs(value) or panels >= 1024:
+            value += panel_sum(table, start + panel * width, width, shift, GAUSS_NODES, GAUSS_WEIGHTS)
+        if abs(value - previous) <= tolerance or panels >= 1024:
             return value
         previous = value
         panels *= 2
@@ -206,7 +110,7 @@ def first_moments(table: LikelihoodTable, start: float, stop: float, shift: floa
     """Integrals of exp(log density - shift) and of x times it, as `integral` gives them, in one pass."""
     previous_area = math.nan
     previous_moment = math.nan
-    panels = 1
+    panels = 2
     while True:
         width = (stop - start) / panels
         area = 0.0
@@ -214,7 +118,7 @@ def first_moments(table: LikelihoodTable, start: float, stop: float, shift: floa
         for panel in range(panels):
             for node in range(len(GAUSS_NODES)):
                 x = start + width * (panel + 0.5 + 0.5 * GAUSS_NODES[node])
-                weight = 0.5 * width * GAUSS_WEIGHTS[node] * math.exp(log_density(table, x)[0] - shift)
+                weight = 0.5 * width * GAUSS_WEIGHTS[node] * math.exp(log_value(table, x) - shift)
                 area += weight
                 moment += weight * x
         stable = abs(area - previous_area) <= 1e-11 * abs(area)
@@ -252,19 +156,19 @@ def solve_group(n: IntArray, m: IntArray, f: FloatArray, g: FloatArray, r: Float
         mean = ((np.arange(len(mixture.weights)) + (mixture.first + 1.0)) * mixture.weights).sum()
         area = 1.0 / (mixture_density(mode * table.scales[0], mixture)[0] * table.scales[0])
         return Group(
-            table, mixture, mode, mean / table.scales[0], log_density(table, mode)[0], area, 0.0, math.inf
+            table, mixture, mode, mean / table.scales[0], log_value(table, mode), area, 0.0, math.inf
         )
     sizes = table.starts[1:] - table.starts[:-1]
     reach = ((sizes + 10.0 * np.sqrt(sizes) + 50.0) / table.scales).min()
     while True:
         table = likelihood_table(n, m, f, g, r, reach)
         mode = find_mode(table)
-        peak = log_density(table, mode)[0]
-        if mode < reach and log_density(table, reach)[0] < peak - LOG_NEGLIGIBLE:
+        peak = log_value(table, mode)
+        if mode < reach and log_value(table, reach) < peak - LOG_NEGLIGIBLE:
             break
         reach *= 4.0
     start = 0.0
-    if log_density(table, 0.0)[0] < peak - LOG_NEGLIGIBLE:
+    if log_value(table, 0.0) < peak - LOG_NEGLIGIBLE:
         start = find_level(table, peak - LOG_NEGLIGIBLE, mode, 0.5 * mode)
     stop = find_level(table, peak - LOG_NEGLIGIBLE, mode, reach)
     area_below, moment_below = first_moments(table, start, mode, peak)
@@ -282,7 +186,8 @@ def probability_between(group: Group, start: float, stop: float) -> float:
     For several observations both ends lie between `group.start` and `group.stop`, or are 0.
     """
     if len(group.mixture.weights) == 0:
-        return integral(group.table, max(start, group.start), stop, group.peak) / group.area
+        tolerance = 1e-11 * group.area
+        return integral(group.table, max(start, group.start), stop, group.peak, tolerance) / group.area
     scale = group.table.scales[0]
     below = mixture_density(start * scale, group.mixture)[1]
     return mixture_density(stop * scale, group.mixture)[1] - below
@@ -310,7 +215,7 @@ def find_quantile(group: Group, probability: float) -> float:
             high = x
         else:
             low = x
-        density = math.exp(log_density(group.table, x)[0] - group.peak) / group.area
+        density = math.exp(log_value(group.table, x) - group.peak) / group.area
         following = x - (reached - probability) / density
         if not low < following < high:
             following = 0.5 * (low + high) if high < math.inf else 2.0 * x
@@ -329,7 +234,7 @@ def density_interval(group: Group, confidence: float, deviate: float) -> tuple[f
     v = sqrt(2 log(p_max / p)), in which a Gaussian's enclosed probability is nearly linear.
     """
     table, mode, peak = group.table, group.mode, group.peak
-    depth = peak - log_density(table, 0.0)[0]
+    depth = peak - log_value(table, 0.0)
     if mode == 0.0:
         return 0.0, find_quantile(group, confidence)
     if depth < LOG_NEGLIGIBLE:
@@ -362,6 +267,9 @@ def density_interval(group: Group, confidence: float, deviate: float) -> tuple[f
         following = v - (enclosed - confidence) / growth
         if not low < following < high:
             following = 0.5 * (low + high)
+        elif abs(following - v) <= 1e-6 * v:
+            # Newton doubles the digits: a last step along the tangents leaves 1e-12.
+            return lower - v * (following - v) * rise, upper - v * (following - v) * fall
         if abs(following - v) <= 1e-12 * v:
             break
         v = following

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.stats.compiled import compiled
-from catalog.stats.likelihood import find_level, log_density, solve_group
+from catalog.stats.likelihood import find_level, solve_group
+from catalog.stats.likelihood_table import log_density
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""Grouping by signal to noise, from both ends to the middle (the rule of ACIS Extract)."""
+"""Grouping of bins of time or energy by signal to noise, from both ends (the rule of ACIS Extract)."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ def group_by_snr(
     counts: ArrayLike,
     snr_range: tuple[float, float] = (2.0, 20.0),
     group_range: tuple[int, int] = (2, 50),
+    background: ArrayLike | None = None,
+    ratio: float = 1e20,
 ) -> tuple[Edges, float]:
     """Group bins so that each group has the same least signal to noise.
 
@@ -44,6 +46,8 @@ def group_by_snr(
         Lowest and highest threshold.
     group_range
         Fewest and most groups.
+    background, ratio
+        Counts of the background region in the bins, and its ratio r; none unless given.
 
     Returns
     -------
@@ -52,11 +56,10 @@ def group_by_snr(
     threshold
         The signal to noise used.
     """
-    n = np.asarray(counts, dtype=np.int64)
     threshold = snr_range[1]
     low: float | None = None
     high: float | None = None
-    edges = _groups(n, threshold)
+    edges = snr_edges(counts, threshold, background, ratio)
     while high is None or low is None or high - low >= _PRECISION:
         number = edges.size - 1
         if number < group_range[0]:
@@ -71,41 +74,52 @@ def group_by_snr(
         if high is not None and low is None and high - snr_range[0] < _PRECISION:
             following = snr_range[0]
         threshold = max(following, snr_range[0])
-        edges = _groups(n, threshold)
+        edges = snr_edges(counts, threshold, background, ratio)
     return edges, threshold
 
 
-def _groups(counts: NDArray[np.int64], threshold: float) -> Edges:
-    """Groups from both ends; what is left joins the group in the middle."""
-    size = counts.size
-    filled = np.flatnonzero(counts)
+def snr_edges(
+    counts: ArrayLike, threshold: float, background: ArrayLike | None = None, ratio: float = 1e20
+) -> Edges:
+    """Groups of at least a signal to noise, built from both ends; what is left joins the middle one.
+
+    Parameters are those of `group_by_snr`; a single group where not even all bins together reach it.
+    """
+    n = np.asarray(counts, dtype=float)
+    b = np.zeros(n.size) if background is None else np.asarray(background, dtype=float)
+    filled = np.flatnonzero(n)
     if filled.size < 2:
-        return np.array([0, size], dtype=np.int64)
+        return np.array([0, n.size], dtype=np.int64)
     # A boundary lies midway between two bins with counts, so that no group ends in a run of empty ones.
     cuts = (filled[:-1] + filled[1:] + 1) // 2
-    before = np.cumsum(counts[filled])[:-1]
-    total = int(counts.sum())
-    left, right, left_counts, right_counts = [0], [size], 0, total
+    sums = np.stack([np.append(0.0, np.cumsum(n)), np.append(0.0, np.cumsum(b))])
+    before = sums[:, cuts]
+
+    def enough(last: Array, first: Array) -> bool:
+        signal, noise = last - first
+        return bool(group_snr(signal, noise, ratio) >= threshold)
+
+    left, right, left_sum, right_sum = [0], [n.size], sums[:, 0], sums[:, -1]
     i, j = 0, cuts.size - 1
     turn = True
     while i <= j:
         if turn:
-            while i <= j and group_snr(before[i] - left_counts) < threshold:
+            while i <= j and not enough(before[:, i], left_sum):
                 i += 1
             if i <= j:
                 left.append(int(cuts[i]))
-                left_counts = int(before[i])
+                left_sum = before[:, i]
                 i += 1
         else:
-            while i <= j and group_snr(right_counts - before[j]) < threshold:
+            while i <= j and not enough(right_sum, before[:, j]):
                 j -= 1
             if i <= j:
                 right.append(int(cuts[j]))
-                right_counts = int(before[j])
+                right_sum = before[:, j]
                 j -= 1
         turn = not turn
     edges = left + right[::-1]
-    if len(edges) > 2 and group_snr(right_counts - left_counts) < threshold:
+    if len(edges) > 2 and not enough(right_sum, left_sum):
         # The leftover in the middle goes to the group before it, or to the one after where none is before.
         del edges[len(left) - 1 if len(left) > 1 else len(left)]
     return np.array(edges, dtype=np.int64)

@@ -131,11 +131,15 @@ def test_area_table_between_and_beyond_its_nodes(data_dir):
     middle = model.area(3, (2018.02 + 2021.0) / 2, 3.0, 45.0, energy)
     assert np.allclose(middle, 0.5 * (first + second))
     assert np.array_equal(model.area(3, 1990.0, 3.0, 45.0, energy), first)
-    # Beyond 9 arcmin the mirror alone changes it.
+    # Beyond 9 arcmin the mirror, and the trend of the rest with the square of the angle, for 1.5 steps.
     optics = open_builtin_area()
-    outer = model.area(3, 2021.0, [9.0, 14.0], 45.0, energy)
-    expected = optics.vignetting(14.0, energy) / optics.vignetting(9.0, energy)
-    assert np.allclose(outer[1] / outer[0], expected, rtol=5e-3)
+    angles = np.array([6.0, 9.0, 11.0, 14.0, 16.0])
+    bare = model.area(3, 2021.0, angles, 45.0, energy) / optics.vignetting(angles, energy)
+    inner, last, outer, far, farther = bare
+    assert np.allclose(np.log(outer / last), np.log(last / inner) * (121 - 81) / (81 - 36), rtol=2e-3)
+    assert (outer < last)[:2].all()
+    assert np.allclose(far, last * (last / inner) ** 1.5, rtol=5e-3)
+    assert np.allclose(far, farther, rtol=1e-3)
     # At one angle the nearer azimuth: chip I0 at 225 deg has less area at 1 keV than I3 at 45 deg.
     near = model.area(3, 2021.0, 6.0, [50.0, 200.0], energy)
     assert np.allclose(near[0], model.area(3, 2021.0, 6.0, 45.0, energy))
@@ -168,6 +172,16 @@ def test_expected_counts_of_the_simulation(data_dir):
     assert np.median(ratio) == pytest.approx(1.0, abs=0.02)
 
 
+def test_a_table_without_date_azimuth_and_chip_serves_all(tmp_path):
+    table = minimal_table()["theta_arcmin", "energy_keV", "area_cm2"]
+    table.write(tmp_path / "plain.ecsv")
+    model = read_area_table(tmp_path / "plain.ecsv")
+    values = [model.area(chip, year, 1.0, phi, [2.0])[0] for chip in (0, 7) for year in (1999.0, 2030.0)
+              for phi in (0.0, 200.0)]  # fmt: skip
+    assert np.allclose(values, 200.0)
+    assert not model.extrapolated(2040.0)
+
+
 def minimal_table() -> Table:
     energy = np.tile([1.0, 2.0, 3.0], 2)
     return Table({
@@ -187,7 +201,7 @@ def test_area_tables_that_are_refused(tmp_path, data_dir):
         assert "bad.ecsv" in str(caught.value)
 
     good = minimal_table()
-    refused(good["date", "theta_arcmin", "energy_keV", "area_cm2"], "no column phi_deg, ccd_id")
+    refused(good["date", "phi_deg", "ccd_id", "energy_keV"], "no column theta_arcmin, area_cm2")
     refused(good[:0], "no rows")
     refused(good[:-1], "not the same energies")
     for column, value, what in (("area_cm2", np.nan, "empty values"), ("area_cm2", -1.0, "negative")):

@@ -44,7 +44,7 @@ def followed(field: ObservedField, region: Region, times: Array) -> Array:
     inside = region.contains(u, v)
     u, v = u[inside], v[inside]
     view = field.field_of_view
-    low_x, high_x, low_y, high_y = view.limits
+    low_x, high_x, low_y, high_y = next(iter(view.active.values()))
     share = []
     for dx, dy in np.column_stack(field.aspect.at(times)):
         detx, dety = view.pointing.sky_to_det(u - dx + view.mean_offset[0], v - dy + view.mean_offset[1])

@@ -82,3 +82,18 @@ def test_area_by_photon_index_goes_through_what_is_known() -> None:
 def test_flags_of_observations_are_kept() -> None:
     flags = int(Flag.BACKGROUND_VARIABLE | Flag.TIMING_DOUBTFUL)
     assert merged_timing([epoch(0.0, 5, flags=flags), epoch(1.0, 6, flags=0)], 1.7)["flags"] == flags
+
+
+def test_an_observation_without_area_is_not_compared() -> None:
+    """A grating was in place in the second one: its count rate says nothing about the flux."""
+    pair = [epoch(0.0, 300), epoch(9.0, 20, f=0.0), epoch(20.0, 290)]
+    found = merged_timing(pair, 1.7)
+    assert found["var_inter_index"] <= 2
+    assert found["var_inter_log10_pvalue"] == merged_timing(pair[::2], 1.7)["var_inter_log10_pvalue"]
+    assert merged_timing(pair[:2], 1.7)["var_inter_index"] is None
+
+
+def test_the_error_of_the_area_is_used() -> None:
+    pair = [epoch(0.0, 20_000), epoch(9.0, 20_900)]
+    assert merged_timing(pair, 1.7)["var_inter_index"] >= 6
+    assert merged_timing(pair, 1.7, area_error=0.05)["var_inter_index"] <= 3

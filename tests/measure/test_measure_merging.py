@@ -255,9 +255,11 @@ def test_model_decides_for_the_sum():
 
 
 def test_observation_without_response():
-    rows = [{}, {"area_band": np.nan, "response_ratio": np.nan, "fluence_aper": np.nan}]
+    without = {"area_band": np.nan, "response_ratio": np.nan, "fluence_aper": np.nan}
+    rows = [without, without]
     found = {name: values[0] for name, values in merge_band(members_of([rows]), CHOICES).items()}
     assert found["flags"] & Flag.NO_RESPONSE
+    assert not found["flags"] & Flag.PARTIAL_RESPONSE
     for name in ("photflux_aper", "flux_aper", "photflux_limit", "flux_significance"):
         assert np.isnan(found[name])
     assert found["flux_method"] is None
@@ -265,6 +267,31 @@ def test_observation_without_response():
     plain = merge_band(members_of([[{}, {}]]), CHOICES)
     assert found["src_rate_aper"] == pytest.approx(plain["src_rate_aper"][0], rel=1e-9)
     assert found["src_cnts_aper"] == pytest.approx(plain["src_cnts_aper"][0], rel=1e-9)
+
+
+def test_one_observation_without_response_among_others():
+    """A grating in one: its counts are merged, the fluxes are those of the others."""
+    no_flux = int(Flag.NO_RESPONSE)
+    without = {
+        "n": 90,
+        "area_band": np.nan,
+        "response_ratio": np.nan,
+        "fluence_aper": np.nan,
+        "flags": no_flux,
+    }
+    groups = [[{}], [{}, without, {"n": 8, "area_band": 300.0}], [without, without], [without, {"n": 3}]]
+    found = merge_band(members_of(groups), CHOICES)
+    imaging = merge_band(members_of([[{}], [{}, {"n": 8, "area_band": 300.0}], [{}], [{"n": 3}]]), CHOICES)
+    for name, values in found.items():
+        if name.startswith(("photflux_", "flux_", "response_ratio_")):
+            np.testing.assert_array_equal(values[[0, 1, 3]], imaging[name][[0, 1, 3]])
+    assert found["cnts_aper"].tolist() == [20, 118, 180, 93]
+    plain = merge_band(members_of([[{}, {"n": 90}, {"n": 8}]]), CHOICES)
+    assert found["src_rate_aper"][1] == pytest.approx(plain["src_rate_aper"][0], rel=1e-9)
+    assert found["log10_prob_no_source"][1] == plain["log10_prob_no_source"][0]
+    flags = found["flags"] & int(Flag.NO_RESPONSE | Flag.PARTIAL_RESPONSE)
+    assert flags.tolist() == [0, Flag.PARTIAL_RESPONSE, Flag.NO_RESPONSE, Flag.PARTIAL_RESPONSE]
+    assert found["flux_method"].tolist() == ["events", "events", None, "model"]
 
 
 def test_response_that_differs_between_epochs():

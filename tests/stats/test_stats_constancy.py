@@ -142,3 +142,35 @@ def test_order_and_unit_do_not_matter(rows, shuffler):
 def test_one_observation_cannot_be_compared():
     with pytest.raises(ValueError, match="two"):
         constancy([3], [1], [1], [0], [10])
+
+
+def test_an_error_of_the_area_is_exact_for_many_counts():
+    """For normal laws the error adds in quadrature: net counts of 40 000, each area off by 3 %."""
+    rng = np.random.default_rng(22)
+    n, m = np.array([41_000, 43_500, 40_200]), np.array([10_000, 12_000, 9_000])
+    f, r, zero, error = np.ones(3), np.full(3, 10.0), np.zeros(3), 0.03
+    found = constancy(n, m, f, zero, r, area_error=error)
+    net, variance = n - m / r, n + m / r**2
+    spread = variance + (error * found.flux) ** 2
+    expected = chi2.logsf(((net - found.flux) ** 2 / spread).sum(), 2) / np.log(10)
+    assert found.log10_pvalue == pytest.approx(expected, rel=0.03)
+    assert found.chi2_log10_pvalue == pytest.approx(expected, rel=0.03)
+    assert found.index < 6 < constancy(n, m, f, zero, r).index
+    # Simulated areas that are off: false alarms as announced with the error, many without.
+    with_error, without = [], []
+    for _ in range(400):
+        counts = rng.poisson(20_000 * (1 + error * rng.normal(size=3)) + 100)
+        arguments = counts, rng.poisson(np.full(3, 1000.0)), f, zero, r
+        with_error.append(constancy(*arguments, area_error=error).index)
+        without.append(constancy(*arguments).index)
+    assert np.mean(np.array(with_error) >= 6) < 0.03
+    assert np.mean(np.array(without) >= 6) > 0.6
+
+
+@given(st.integers(0, 6), st.integers(0, 6))
+@settings(max_examples=30, deadline=None)
+def test_an_error_of_the_area_is_nothing_at_few_counts(first, second):
+    arguments = [first, second], [20, 20], [1.0, 1.0], [0.0, 0.0], [20.0, 20.0]
+    plain, blurred = constancy(*arguments), constancy(*arguments, area_error=0.03)
+    assert blurred.log10_pvalue == pytest.approx(plain.log10_pvalue, abs=0.02)
+    assert blurred.log10_pvalue >= plain.log10_pvalue - 1e-9

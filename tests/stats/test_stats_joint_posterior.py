@@ -98,8 +98,8 @@ def test_quadrature_equals_the_exact_mixture(case):
     group = single._group
     for q in (0.01, 0.3, 0.9, 0.9999):
         s = float(single.quantile(q))
-        whole = likelihood.integral(group.table, 0.0, group.mode, group.peak)
-        whole += likelihood.integral(group.table, group.mode, s, group.peak)
+        whole = likelihood.integral(group.table, 0.0, group.mode, group.peak, 1e-11 * group.area)
+        whole += likelihood.integral(group.table, group.mode, s, group.peak, 1e-11 * group.area)
         assert whole / group.area == pytest.approx(q, rel=1e-9)
 
 
@@ -211,3 +211,18 @@ def test_bad_input():
         JointPosterior([], [], [], [], [])
     with pytest.raises(SettingsError):
         JointPosterior(*THREE).interval(1.5)
+
+
+@pytest.mark.parametrize("r", [1e3, 1e9, 1e12])
+def test_a_background_that_weighs_nothing(r):
+    """Without background the posterior is a gamma distribution, however large the ratio is."""
+    single = summarise_joint([900], [0], [0.9], [0.0], [r])
+    assert float(single.mode) == pytest.approx(900 / 0.9, rel=2 / r + 1e-9)
+    several = JointPosterior([900, 100, 0], [0, 3, 2], [0.9, 0.1, 0.2], [0.0, 0.0, 0.0], [r, r, r])
+    assert several.mode == pytest.approx(1000 / 1.2, rel=10 / r + 1e-9)
+    assert several.mean == pytest.approx(1001 / 1.2, rel=10 / r + 1e-9)
+    lower, upper = several.interval(0.6827)
+    for q in (0.16, 0.5, 0.84):
+        assert several.quantile(q) == pytest.approx(gamma.ppf(q, 1001) / 1.2, rel=10 / r + 1e-9)
+    assert several.pdf(lower) == pytest.approx(several.pdf(upper), rel=1e-8)
+    assert several.cdf(upper) - several.cdf(lower) == pytest.approx(0.6827, abs=1e-9)
