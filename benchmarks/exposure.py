@@ -25,8 +25,10 @@ from catalog.apertures.shape import Circle
 from catalog.band import CSC_BANDS
 from catalog.calibration.absorption import cross_section
 from catalog.calibration.factory import open_calibration
-from catalog.calibration.provider import Calibration
+from catalog.calibration.hrc import WIDE, open_hrc_calibration
+from catalog.calibration.provider import Calibration, with_area
 from catalog.calibration.psf import PsfLibrary
+from catalog.calibration.user_files import read_area_table
 from catalog.events.aspect import sample_times
 from catalog.events.aspect_events import aspect_from_events
 from catalog.events.chip_geometry import focal_plane
@@ -43,27 +45,57 @@ PSF_ENERGY = 1.5
 INTERIOR_PIXELS = 60.0
 """Farther from the chip's edges the dither (23 pixels) and the core of the PSF stay on the chip."""
 
+
+@dataclass(frozen=True)
+class Simulation:
+    """Where a simulated observation lies, and what its truth table counts."""
+
+    folder: str
+    area_table: str
+    instrument: str = "acis"
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """Energies of counts and photon fluxes in the truth table, keV."""
+        return BAND if self.instrument == "acis" else WIDE
+
+    @property
+    def flux(self) -> str:
+        """Column of the photon flux, without ObsID."""
+        return "photon_flux" if self.instrument == "acis" else "photon_flux_01_10"
+
+    @property
+    def edge_pixels(self) -> float:
+        """Pixels from a chip's edge beyond which a source is inside."""
+        return INTERIOR_PIXELS * (1.0 if self.instrument == "acis" else 0.492 / 0.13175)
+
+
 OBSERVATIONS = {
-    "90001": ("collinder", "acisi_area.ecsv"),
-    "90002": ("collinder", "acisi_area.ecsv"),
-    "90003": ("collinder", "acisi_area.ecsv"),
-    "90010": ("orion", "acisi_area.ecsv"),
-    "90040": ("aciss", "aciss/aciss_area.ecsv"),
-    "90041": ("aciss", "aciss/aciss_area.ecsv"),
+    "90001": Simulation("collinder", "acisi_area.ecsv"),
+    "90002": Simulation("collinder", "acisi_area.ecsv"),
+    "90003": Simulation("collinder", "acisi_area.ecsv"),
+    "90010": Simulation("orion", "acisi_area.ecsv"),
+    "90040": Simulation("aciss", "aciss/aciss_area.ecsv"),
+    "90041": Simulation("aciss", "aciss/aciss_area.ecsv"),
+    "90030": Simulation("hrc", "hrc/hrci_area.ecsv", "hrc"),
 }
 
 
 def load(data: Path, obs_id: str, *, rebuilt: bool = False) -> ObservedField:
     """A simulated observation, with its aspect solution or the one rebuilt from its events."""
-    folder = data / "simulated" / OBSERVATIONS[obs_id][0]
+    chosen = OBSERVATIONS[obs_id]
+    folder = data / "simulated" / chosen.folder
     aspect = () if rebuilt else (folder / f"pcadf{obs_id}_asol1.fits.gz",)
-    return load_observed_field(folder / f"acisf{obs_id}_evt2.fits.gz", aspect_files=aspect)
+    return load_observed_field(folder / f"{chosen.instrument}f{obs_id}_evt2.fits.gz", aspect_files=aspect)
 
 
 def calibration_of(data: Path, obs_id: str) -> Calibration:
     """Areas and redistribution of the simulation."""
+    table = data / "simulated" / OBSERVATIONS[obs_id].area_table
+    if OBSERVATIONS[obs_id].instrument == "hrc":
+        return with_area(open_hrc_calibration("HRC-I"), read_area_table(table))
     return open_calibration(
-        area_table=data / "simulated" / OBSERVATIONS[obs_id][1],
+        area_table=table,
         rmf=data / "simulated/acis_synthetic.rmf.gz",
     )
 
@@ -97,7 +129,8 @@ class Counts:
 def expected_counts(data: Path, obs_id: str, field: ObservedField) -> Counts:
     """Counts that area, exposure and each source's own spectrum predict, and those of the truth table."""
     calibration = calibration_of(data, obs_id)
-    truth = Table.read(data / "simulated" / OBSERVATIONS[obs_id][0] / "truth.ecsv")
+    chosen = OBSERVATIONS[obs_id]
+    truth = Table.read(data / "simulated" / chosen.folder / "truth.ecsv")
     truth = truth[np.isin(truth["model"], ["powerlaw", "thermal"])]
     if "DIFFUSE1" in truth["name"]:
         truth = truth[truth["name"] != "DIFFUSE1"]
@@ -112,17 +145,17 @@ def expected_counts(data: Path, obs_id: str, field: ObservedField) -> Counts:
     header = field.events.header
     on_time = max(field.on_time(int(chip)) for chip in field.events.chips)
     live = header.dtcor or 1.0
-    on_time *= live + (1.0 - live) * header.rows / 1024
+    on_time *= live + (1.0 - live) * (header.rows / 1024 if chosen.instrument == "acis" else 0.0)
     good = np.array([psf_good(field, calibration, *place) for place in zip(x, y, theta, phi, strict=True)])
     predicted = np.empty(len(truth))
     for i, row in enumerate(truth):
         matrix = calibration.redistribution(int(chips[i]))
         shape = spectrum(row, matrix.energy)
         photons = shape * (matrix.energy_hi - matrix.energy_lo)
-        inside = (matrix.energy >= BAND[0]) & (matrix.energy < BAND[1])
+        inside = (matrix.energy >= chosen.band[0]) & (matrix.energy < chosen.band[1])
         curve = calibration.area_curve(int(chips[i]), year, theta[i], phi[i])
-        folded = (photons * curve * matrix.band_probability(*BAND)).sum() / photons[inside].sum()
-        predicted[i] = folded * float(row[f"photon_flux_{obs_id}"]) * on_time * good[i]
+        folded = (photons * curve * matrix.band_probability(*chosen.band)).sum() / photons[inside].sum()
+        predicted[i] = folded * float(row[f"{chosen.flux}_{obs_id}"]) * on_time * good[i]
     return Counts(
         predicted,
         np.asarray(truth[f"expected_counts_{obs_id}"], dtype=float),
@@ -177,9 +210,10 @@ def background_steps(field: ObservedField, sources: tuple[Array, Array] | None, 
     x, y = field.events.x, field.events.y
     keep = np.ones(x.size, dtype=bool) if srcid is None else srcid < 0
     low_x, low_y, high_x, high_y = field.field_of_view.region.bounds
+    step = float(np.rint(0.984 / field.events.sky_frame.pixel_scale_arcsec))
     edges_x, edges_y = (
-        np.arange(np.floor(low_x), high_x + 2, 2.0),
-        np.arange(np.floor(low_y), high_y + 2, 2.0),
+        np.arange(np.floor(low_x), high_x + step, step),
+        np.arange(np.floor(low_y), high_y + step, step),
     )
     counts = np.histogram2d(x[keep], y[keep], [edges_x, edges_y])[0]
     u, v = np.meshgrid(0.5 * (edges_x[1:] + edges_x[:-1]), 0.5 * (edges_y[1:] + edges_y[:-1]), indexing="ij")
@@ -197,6 +231,13 @@ def background_steps(field: ObservedField, sources: tuple[Array, Array] | None, 
         expected = whole * good[chosen].sum()
         rows.append((good[chosen].mean(), counts[chosen].sum() / expected, 1.0 / np.sqrt(max(expected, 1.0))))
     return np.array(rows)
+
+
+def true_sources(data: Path, obs_id: str) -> NDArray[np.int64]:
+    """Row in the truth table of each event of the file, negative for background."""
+    chosen = OBSERVATIONS[obs_id]
+    path = data / "simulated" / chosen.folder / f"{chosen.instrument}f{obs_id}_srcid.fits.gz"
+    return np.asarray(Table.read(path, 1)["src_index"])
 
 
 def real_background(path: Path) -> tuple[Array, Array, Array, Array]:
@@ -315,7 +356,7 @@ def main() -> None:
         start = time.perf_counter()
         counts = expected_counts(data, obs_id, field)
         seconds = time.perf_counter() - start
-        inner, many = counts.edge > INTERIOR_PIXELS, counts.truth / counts.error > 25
+        inner, many = counts.edge > OBSERVATIONS[obs_id].edge_pixels, counts.truth / counts.error > 25
         kinds = {
             "interior power laws": inner & ~counts.thermal & (counts.theta < 10.0),
             "interior thermal": inner & counts.thermal & (counts.theta < 10.0),
@@ -330,9 +371,7 @@ def main() -> None:
     print("  {} sources in {} bands: {:.2f} s, {:.2f} s".format(*extraction_seconds(data, fields["90010"])))
     print("\nBackground per (area x live time x good fraction) by good fraction, relative to the interior")
     for obs_id, field in fields.items():
-        folder = data / "simulated" / OBSERVATIONS[obs_id][0]
-        srcid = Table.read(folder / f"acisf{obs_id}_srcid.fits.gz", 1)["src_index"]
-        steps = background_steps(field, None, np.asarray(srcid)[field.events.row])
+        steps = background_steps(field, None, true_sources(data, obs_id)[field.events.row])
         print(f"  {obs_id}  " + "  ".join(f"{g:.2f}: {r:.3f}+-{e:.3f}" for g, r, e in steps))
     print("\nReal background, sources masked: tiles of 160 pixels (excess rms), rings of 1 arcmin")
     for obs_id in ("04600", "05341", "15363"):

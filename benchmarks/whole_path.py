@@ -22,7 +22,8 @@ from catalog.simulate.pointing_plan import PointingPlan
 from catalog.stages.add_observations import add_observations
 from catalog.stages.add_sources import add_sources
 from catalog.stages.project import create_project, open_project
-from catalog.stages.run import CORE_STAGES, STAGES, run
+from catalog.stages.run import run
+from catalog.stages.stage_list import CORE_STAGES, STAGES
 
 SEED = 7
 

@@ -84,12 +84,13 @@ class SpectrumSettings(_Section):
     """``[spectrum]``: the reference spectrum, an absorbed power law; `nh` in 1e22 cm-2.
 
     `nh_table` gives the nH of model fluxes source by source: a table with the columns ra, dec (degrees) and
-    nh; a source that is not in it has `nh`.
+    nh; a source that is not in it has `nh`. `table_model` is an OGIP table of spectra for thermal fits.
     """
 
     nh: Annotated[float, Field(ge=0)] = 0.0
     nh_table: SettingsPath | None = None
     photon_index: float = 1.7
+    table_model: SettingsPath | None = None
 
 
 class SourceFiles(_Section):
@@ -115,6 +116,7 @@ class ObservationSettings(_Section):
     gti: SettingsPath | None = None
     exclude_times: Annotated[tuple[Interval, ...], BeforeValidator(_to_tuple)] = ()
     shift: Interval | None = None
+    area_table: SettingsPath | None = None
     arf: SettingsPath | None = None
     rmf: SettingsPath | None = None
     source: dict[str, SourceFiles] = Field(default_factory=dict)
@@ -304,7 +306,8 @@ url = "{url}"
 [spectrum]
 # Reference spectrum of band-averaged areas: absorbed power law.
 # nh = 0.0                      # 1e22 cm-2
-# nh_table = "nh.csv"           # ra, dec, nh of sources, for model fluxes
+# nh_table = "nh.csv"           # ra, dec, nh of sources, for model fluxes and fits
+# table_model = "apec.fits"     # OGIP table model, for fits of thermal spectra
 # photon_index = 1.7
 
 [run]
@@ -329,6 +332,7 @@ url = "{url}"
 # gti = "acisf04600_gti.fits"
 # exclude_times = [[205800000.0, 205801000.0]]  # s of mission time
 # shift = [0.12, -0.30]         # arcsec, dx and dy
+# area_table = "area.ecsv"      # effective area of this ObsID alone
 # arf = "aimpoint.arf"          # moved off axis by vignetting
 # rmf = "aimpoint.rmf"
 # [observation."4600".source."CXOU J181830.10-142301.2"]

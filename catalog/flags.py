@@ -40,6 +40,12 @@ class Flag(IntFlag):
     VARIABLE = 1 << 23
     JOINT = 1 << 24
     BAND_OUTSIDE_CALIBRATION = 1 << 25
+    DRAWN_REGION = 1 << 26
+    OFF_SOURCE = 1 << 27
+    SMALL_BACKGROUND = 1 << 28
+    APERTURES_OVERLAP = 1 << 29
+    PARTIAL_RESPONSE = 1 << 30
+    BAND_NOT_MEASURED = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ _SENTENCES: dict[Flag, str] = {
     Flag.NO_RESPONSE: "No effective area applies (grating, or no calibration): fluxes are NULL.",
     Flag.FLUX_FROM_MODEL: (
         "The energy flux uses the conversion of the reference spectrum: fewer than 10 net counts, one event "
-        "above 25 % of the sum, or a sum that is not positive."
+        "above 25 % of the sum, a sum that is not positive, or no event energies (HRC)."
     ),
     Flag.PILEUP: "More than 0.05 counts per frame in the brightest 3 x 3 pixels: pile-up likely.",
     Flag.EPOCH_RESPONSE_DIFFERS: (
@@ -99,8 +105,9 @@ _SENTENCES: dict[Flag, str] = {
         "The background region itself varies (index of 6 or more): trust the tests that end in `_net`."
     ),
     Flag.TIMING_DOUBTFUL: (
-        "More than 5 % of the events arrived while the aperture should have seen almost nothing; they were "
-        "left out of the variability tests, and aspect or bad pixels may be wrong."
+        "More than 5 % of the events arrived while the aperture should have seen almost nothing (they were "
+        "left out of the variability tests; aspect or bad pixels may be wrong), or the good times of the event "
+        "list differ from its ONTIME by more than 5 %."
     ),
     Flag.VARIABLE: (
         "The source varies within or between the merged observations (index of 6 or more): a merged flux is "
@@ -112,6 +119,23 @@ _SENTENCES: dict[Flag, str] = {
     ),
     Flag.BAND_OUTSIDE_CALIBRATION: (
         "The band reaches beyond the energies of the effective area: its fluxes are incomplete."
+    ),
+    Flag.DRAWN_REGION: "The source aperture or the background region was drawn by a person.",
+    Flag.OFF_SOURCE: (
+        "The source aperture drawn by a person does not hold the position of the source, or holds that of a "
+        "nearer one: its counts may be those of another source."
+    ),
+    Flag.SMALL_BACKGROUND: (
+        "The background region could not reach the counts, the area or the match that the recipe asks for."
+    ),
+    Flag.APERTURES_OVERLAP: "More than 10 % of the source aperture lies inside that of its neighbour.",
+    Flag.PARTIAL_RESPONSE: (
+        "At least one of the merged observations has no effective area (grating): its counts are merged, the "
+        "fluxes are those of the others."
+    ),
+    Flag.BAND_NOT_MEASURED: (
+        "No observation of the source was measured in this band: those with the HRC have the wide band "
+        "alone, those with ACIS the bands of the recipe."
     ),
 }
 

@@ -85,6 +85,8 @@ def _describe(item: Found) -> None:
     if item.energy_range is not None:
         lo, hi = item.energy_range
         say(f"  energies cut to {lo:g}-{hi:g} keV: bands that reach outside are flagged")
+    if item.good_time_doubt is not None:
+        say(f"  {item.good_time_doubt}: variability tests are flagged timing_doubtful")
 
 
 def _plain(item: Found) -> dict[str, object]:
@@ -102,6 +104,7 @@ def _plain(item: Found) -> dict[str, object]:
         "n_events": item.n_events,
         "dropped": item.dropped,
         "energy_range": item.energy_range,
+        "good_time_doubt": item.good_time_doubt,
     }
 
 

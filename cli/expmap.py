@@ -22,7 +22,9 @@ def expmap(
     band: Annotated[
         str, typer.Option("--band", metavar="BAND", help="broad, soft, ... or lo:hi:eff in keV.")
     ] = "broad",
-    bin: Annotated[int, typer.Option("--bin", min=1, max=64, help="Sky pixels per image pixel.")] = 4,
+    bin: Annotated[
+        int | None, typer.Option("--bin", min=1, max=64, help="Sky pixels per image pixel; 2 arcsec.")
+    ] = None,
     recipe: Annotated[
         str, typer.Option("--recipe", metavar="NAME", help="Recipe whose weighting of the area is taken.")
     ] = "default",

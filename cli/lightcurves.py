@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import ProjectOption, RecipeOption
-from cli.output import plural, say
+from cli.output import make_folder, plural, say
 
 if TYPE_CHECKING:
     from catalog.export.stored_curves import ObservedCurves
@@ -42,7 +42,7 @@ def export_command(
     from catalog.export.light_curve_fits import write_light_curve
 
     found = _curves(sources, recipe, band, project)
-    _make(out)
+    make_folder(out)
     paths = [write_light_curve(out, item) for _, _, observed in found for item in observed]
     for path in paths:
         say(str(path))
@@ -67,18 +67,9 @@ def plot_command(
     if format not in ("png", "pdf", "svg"):
         raise SettingsError("unknown format", format, "choose png, pdf or svg", code="UNKNOWN_FORMAT")
     found = _curves(sources, recipe, band, project)
-    _make(out)
+    make_folder(out)
     for stem, summary, observed in found:
         say(str(light_curve_page(out / f"{stem}_lightcurve.{format}", observed, summary)))
-
-
-def _make(folder: Path) -> None:
-    from catalog.errors import ProjectError
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        raise ProjectError("the folder cannot be made", folder, "name another") from None
 
 
 def _curves(

@@ -143,7 +143,7 @@ def compare_command(
     say(f"{plural(len(outliers), 'source')} differ by more than 3 errors")
     if outliers:
         print_table(
-            ("name", first, second, "ratio", "deviation"),
+            ("name", first, second, "ratio", "deviation", "counts", "reason"),
             (
                 (
                     found.names[i],
@@ -151,6 +151,8 @@ def compare_command(
                     f"{found.values[1, i]:.3e}",
                     f"{found.ratio[i]:.3f}",
                     f"{found.deviation[i]:+.1f}",
+                    int(found.counts[i]),
+                    found.reason(i) or "no flag tells",
                 )
                 for i in outliers
             ),
@@ -164,9 +166,11 @@ def compare_command(
             found.values[1],
             found.errors[0],
             found.errors[1],
-            xlabel=f"{found.quantity} ({first})",
-            ylabel=f"{found.quantity} ({second})",
+            xlabel=f"{first}: {found.quantity} (photon cm-2 s-1)",
+            ylabel=f"{second}: {found.quantity} (photon cm-2 s-1)",
             names=found.names,
             title=f"{second} against {first}",
+            far=np.isin(np.arange(len(found.names)), outliers),
+            counts=found.counts,
         )
         say(f"picture {plot}")

@@ -16,14 +16,17 @@ from cli import (
     doctor,
     expmap,
     export,
+    files,
     flags,
     init,
     lightcurves,
     limits,
     look,
     recipe,
+    regions,
     run,
     sources,
+    spectra,
 )
 from cli.output import say, warn
 
@@ -45,10 +48,13 @@ app = typer.Typer(
 init.register(app)
 add.register(app)
 sources.register(app)
+regions.register(app)
 run.register(app)
 export.register(app)
 lightcurves.register(app)
+spectra.register(app)
 expmap.register(app)
+files.register(app)
 look.register(app)
 limits.register(app)
 flags.register(app)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -69,3 +70,19 @@ def _width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
 def plural(number: int, noun: str) -> str:
     """Return a number with its noun: 1 source, 2 sources."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that is not there.
+
+    Raises
+    ------
+    ProjectError
+        It cannot be made.
+    """
+    from catalog.errors import ProjectError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        raise ProjectError("the folder cannot be made", folder, "name another") from None

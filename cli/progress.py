@@ -14,12 +14,29 @@ from cli.output import warn
 def bars(description: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a bar with rate and remaining time on standard error."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """Units per second of late."""
+
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:.3g}/s")
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        Rate(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -38,7 +55,9 @@ def lines(description: str, total: int) -> Iterator[Callable[[int], None]]:
         done += number
 
     yield count
-    warn(f"{description}: {done}/{total} in {time.monotonic() - start:.1f} s")
+    seconds = time.monotonic() - start
+    rate = f", {done / seconds:.3g}/s" if seconds > 0 else ""
+    warn(f"{description}: {done}/{total} in {seconds:.1f} s{rate}")
 
 
 def progress() -> Callable[[str, int], AbstractContextManager[Callable[[int], None]]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +13,7 @@ from cli.options import JsonOption, ProjectOption, RecipesOption
 from cli.output import plural, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from catalog.stages.run import RunReport, StageCount
+    from catalog.stages.run_report import RunReport, StageCount
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +37,22 @@ def run_command(
         int | None,
         typer.Option("--workers", min=1, help="Processes; all cores unless given.", show_default=False),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is stale.")] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler",
+            metavar="URL",
+            help="Dask scheduler whose workers compute, as tcp://host:8786.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is stale, and why.")] = False,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            "--log", metavar="FILE", help="Append what happens, one JSON object per line.", show_default=False
+        ),
+    ] = None,
     as_json: JsonOption = False,
     project: ProjectOption = None,
 ) -> int:
@@ -44,17 +62,36 @@ def run_command(
     """
     from catalog.config import project_dir
     from catalog.stages.project import open_project
-    from catalog.stages.run import STAGES, due_stages, run
+    from catalog.stages.run import due_stages, run
+    from catalog.stages.run_log import json_lines
+    from catalog.stages.stage_list import COMMON_STAGES
     from cli.progress import progress
 
-    with open_project(project_dir(project)) as opened:
-        chosen = STAGES if stages == ["all"] else stages or due_stages(opened)
-        report = run(opened, chosen, recipe or (), workers=workers, dry_run=dry_run, track=progress())
+    if workers is not None and scheduler is not None:
+        raise typer.BadParameter("the workers of a scheduler are its own: leave out --workers")
+    # A batch system ends a job so: as with Ctrl-C, what was finished is stored and the run is closed.
+    signal.signal(signal.SIGTERM, _interrupt)
+    with open_project(project_dir(project)) as opened, json_lines(log) as note:
+        chosen = COMMON_STAGES if stages == ["all"] else stages or due_stages(opened)
+        report = run(
+            opened,
+            chosen,
+            recipe or (),
+            workers=workers,
+            scheduler=scheduler,
+            dry_run=dry_run,
+            track=progress(),
+            log=note,
+        )
     if as_json:
         print_json(_plain(report))
     else:
         _describe(report, dry_run)
     return 1 if report.failed else 0
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _plain(report: RunReport) -> dict[str, object]:
@@ -64,6 +101,7 @@ def _plain(report: RunReport) -> dict[str, object]:
         "failed": report.failed,
         "reasons": report.reasons,
         "counts": [vars(count) for count in report.counts],
+        "failures": [vars(item) for item in report.failures],
     }
 
 
@@ -78,15 +116,33 @@ def _describe(report: RunReport, dry_run: bool) -> None:
         say(f"{plural(report.computed, 'unit')} stale; later stages follow those before them")
     else:
         say(f"run {report.run_id}: {plural(report.computed, 'unit')} computed, {report.failed} failed")
-    if report.reasons:
-        print_table(("reason", "units"), sorted(report.reasons.items(), key=lambda item: -item[1]))
+    if report.failures:
+        print_table(
+            ("stage", "recipe", "observation", "reason", "units", "example"),
+            (
+                (item.stage, item.recipe, item.scope, item.reason, item.count, item.message)
+                for item in sorted(report.failures, key=lambda item: -item.count)
+            ),
+        )
 
 
 def _print_counts(counts: list[StageCount]) -> None:
     if counts:
         print_table(
-            ("stage", "recipe", "observation", "stale", "of"),
-            ((count.stage, count.recipe, count.scope, count.stale, count.total) for count in counts),
+            ("stage", "recipe", "observation", "stale", "of", "why"),
+            (
+                (
+                    count.stage,
+                    count.recipe,
+                    count.scope,
+                    # Each reason has a line of its own; the number is that of the reason.
+                    number,
+                    count.total,
+                    reason,
+                )
+                for count in counts
+                for reason, number in count.why.items()
+            ),
         )
 
 

@@ -10,10 +10,28 @@ from sqlalchemy import Connection, text
 
 from catalog.band import CSC_SUFFIX
 from catalog.errors import UnknownNameError
+from catalog.flags import Flag, combine
 from catalog.schema.tables import Recipe
 
 Array = NDArray[np.float64]
 OUTLIER_SIGMA = 3.0
+REASONS: tuple[tuple[str, Flag], ...] = (
+    ("crowding", Flag.NEIGHBOUR_EXCLUDED | Flag.CONFUSED | Flag.JOINT | Flag.APERTURES_OVERLAP),
+    (
+        "edge",
+        Flag.NEAR_EDGE
+        | Flag.PARTIAL_EXPOSURE
+        | Flag.OUTSIDE_FOV
+        | Flag.MIXED_CHIPS
+        | Flag.EXCLUDED_FROM_MERGE,
+    ),
+    ("variable", Flag.VARIABLE),
+    ("drawn region", Flag.DRAWN_REGION | Flag.OFF_SOURCE),
+    ("background", Flag.BACKGROUND_INSIDE_SOURCE | Flag.NO_BACKGROUND | Flag.SMALL_BACKGROUND),
+    ("aperture", Flag.LOW_PSF_FRACTION | Flag.PSF_EXTRAPOLATED),
+    ("pile-up", Flag.PILEUP),
+)
+"""What flags of either recipe say about why the two may differ, most telling first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +45,15 @@ class Comparison:
     quantity
         The column compared.
     names
-        Sources, shape (n,).
+        Sources by label, else by name, shape (n,).
     values
         Shape (2, n).
     errors
         Half-widths of the intervals, shape (2, n).
+    counts
+        Counts in the source apertures, the larger of the two, shape (n,).
+    flags
+        Union of the flags of both, shape (n,).
     """
 
     first: str
@@ -40,6 +62,8 @@ class Comparison:
     names: tuple[str, ...]
     values: Array
     errors: Array
+    counts: Array
+    flags: NDArray[np.int64]
 
     @property
     def ratio(self) -> Array:
@@ -59,6 +83,11 @@ class Comparison:
         size = np.abs(self.deviation)
         rows = np.flatnonzero(size > OUTLIER_SIGMA)
         return [int(row) for row in rows[np.argsort(-size[rows], kind="stable")]]
+
+    def reason(self, row: int) -> str:
+        """Why the two may differ, in the words of `REASONS`; empty where no flag tells."""
+        flags = int(self.flags[row])
+        return ", ".join(word for word, flag in REASONS if flags & int(flag))
 
 
 def compare_recipes(
@@ -84,7 +113,9 @@ def compare_recipes(
         )
         rows = connection.execute(
             text(
-                f"SELECT a.name, a.{column}, b.{column}, {half_widths} "
+                f"SELECT a.name, a.label, a.{column}, b.{column}, {half_widths}, "
+                f"a.cnts_aper_{suffix}, b.cnts_aper_{suffix}, "
+                f"a.flags, b.flags, a.flags_{suffix}, b.flags_{suffix} "
                 "FROM catalog a JOIN catalog b ON a.source_id = b.source_id "
                 "WHERE a.recipe = :first AND b.recipe = :second "
                 f"AND a.{column} IS NOT NULL AND b.{column} IS NOT NULL ORDER BY a.ra, a.dec"
@@ -92,9 +123,17 @@ def compare_recipes(
             {"first": first, "second": second},
         ).all()
         if rows:
-            table = np.array([row[1:] for row in rows], dtype=float)
-            names = tuple(row[0] for row in rows)
-            return Comparison(first, second, column, names, table[:, :2].T, table[:, 2:].T)
+            table = np.array([row[2:8] for row in rows], dtype=float)
+            return Comparison(
+                first,
+                second,
+                column,
+                tuple(row[1] or row[0].split()[-1] for row in rows),
+                table[:, :2].T,
+                table[:, 2:4].T,
+                np.nan_to_num(table[:, 4:]).max(axis=1),
+                np.array([combine(row[8:]) for row in rows], dtype=np.int64),
+            )
     raise UnknownNameError(
         "no source and band that both recipes measured",
         f"{first}, {second}",

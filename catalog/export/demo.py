@@ -21,7 +21,8 @@ from catalog.stages.add_observations import add_observations
 from catalog.stages.add_sources import add_sources
 from catalog.stages.field_cache import field_key, observed_field
 from catalog.stages.project import Project, create_project, open_project
-from catalog.stages.run import RunReport, Track, run
+from catalog.stages.run import Track, run
+from catalog.stages.run_report import RunReport
 from catalog.stages.work import field_inputs
 
 DATA = "data"

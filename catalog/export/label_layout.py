@@ -26,6 +26,7 @@ def place_labels(
     halo: str,
     avoid: NDArray[np.float64] | None = None,
     size: float = 8.0,
+    droppable: bool = False,
 ) -> list[Any]:
     """Write each name near its point, with a thin line where it had to go further away.
 
@@ -42,13 +43,15 @@ def place_labels(
     color, halo, size
         Of the text, of the rim around it, and in points.
 
+    droppable
+        Whether a name that would cover another one anywhere is left out.
     avoid
         Data coordinates of other marks that no name should cover, shape (m, 2).
 
     Returns
     -------
     list
-        The text artists, in the order of the points.
+        The text artists, in the order of the points, without names left out.
     """
     from matplotlib.patheffects import withStroke
 
@@ -69,7 +72,10 @@ def place_labels(
         text = axes.text(0, 0, name, color=color, fontsize=size, transform=None, zorder=6, parse_math=False)
         text.set_path_effects([withStroke(linewidth=2.5, foreground=halo)])
         extent = text.get_window_extent(renderer)
-        corner, distance = _best_corner(place, clearance, extent.width, extent.height, taken, frame)
+        corner, distance, cost = _best_corner(place, clearance, extent.width, extent.height, taken, frame)
+        if droppable and cost > 0:
+            text.remove()
+            continue
         # The extent's own offset from the anchor: text is drawn from its baseline.
         # Inches, not pixels: a vector format draws at a resolution of its own.
         text.set_transform(figure.dpi_scale_trans)
@@ -84,7 +90,7 @@ def place_labels(
 
 def _best_corner(
     place: NDArray[np.float64], clearance: float, width: float, height: float, taken: list[Box], frame: Any
-) -> tuple[tuple[float, float], int]:
+) -> tuple[tuple[float, float], int, float]:
     best: tuple[float, tuple[float, float], int] | None = None
     for step in _STEPS:
         for angle in _DIRECTIONS:
@@ -97,11 +103,11 @@ def _best_corner(
             box = (x, y, x + width, y + height)
             cost = sum(_overlap(box, other) for other in taken) + _outside(box, frame)
             if cost == 0:
-                return (x, y), step
+                return (x, y), step, 0.0
             if best is None or cost < best[0]:
                 best = (cost, (x, y), step)
     assert best is not None
-    return best[1], best[2]
+    return best[1], best[2], best[0]
 
 
 def _overlap(first: Box, second: Box) -> float:

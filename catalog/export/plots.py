@@ -117,6 +117,8 @@ def comparison_picture(
     names: Sequence[str] = (),
     title: str = "",
     outlier: float = 3.0,
+    far: NDArray[np.bool_] | None = None,
+    counts: Array | None = None,
 ) -> Path:
     """Draw one quantity against another, log-log with error bars and the line of equality; name outliers.
 
@@ -137,6 +139,10 @@ def comparison_picture(
         Written above the picture.
     outlier
         A point is named when it is off the line by more than this many combined errors.
+    far
+        Which points are off the line, shape (n,), where `outlier` does not decide.
+    counts
+        Colour of the points, shape (n,); one colour for all without.
 
     Raises
     ------
@@ -150,7 +156,9 @@ def comparison_picture(
     x_shown, x_limit = _limits(x, x_high)
     y_shown, y_limit = _limits(y, y_high)
     good = np.isfinite(x_shown) & np.isfinite(y_shown)
-    far = good & (deviations(x, y, (x_low, x_high), (y_low, y_high)) > outlier)
+    if far is None:
+        far = deviations(x, y, (x_low, x_high), (y_low, y_high)) > outlier
+    far = good & far
     axes.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel, title=title, aspect="equal")
     _set_span(axes, np.concatenate([x_shown[good], y_shown[good]]))
     low, high = axes.get_xlim()
@@ -160,6 +168,8 @@ def comparison_picture(
     for chosen, color, label in ((good & ~far, _POINT, within), (far, _OUTLIER, "outlier")):
         if chosen.any():
             _points(axes, (x_shown, y_shown), bars, (x_limit, y_limit), chosen, color, label)
+    if counts is not None and good.any():
+        _colour(axes, x_shown, y_shown, good, np.asarray(counts, dtype=float))
     axes.grid(True, which="major", color="0.9", lw=0.6)
     figure.legend(
         loc="outside lower center",
@@ -181,6 +191,7 @@ def comparison_picture(
             color=_OUTLIER,
             halo="white",
             avoid=shown[good],
+            droppable=True,
         )
     return _save(figure, path)
 
@@ -214,6 +225,28 @@ def _points(
         label=label,
         zorder=3,
     )
+
+
+def _colour(axes: Any, x: Array, y: Array, good: NDArray[np.bool_], counts: Array) -> None:
+    """Points filled by their counts, over those of one colour that carry the error bars."""
+    from matplotlib.colors import LogNorm
+
+    # Brightest last: they are few, and lie at the upper end.
+    order = np.flatnonzero(good)[np.argsort(counts[good], kind="stable")]
+    highest = max(float(counts[order].max()), 10.0)
+    dots = axes.scatter(
+        x[order],
+        y[order],
+        c=np.maximum(counts[order], 1.0),
+        s=16,
+        cmap="viridis",
+        norm=LogNorm(1.0, highest),
+        zorder=4,
+        linewidths=0,
+    )
+    bar = axes.figure.colorbar(dots, ax=axes, fraction=0.046, pad=0.02)
+    bar.set_label("counts in the source aperture")
+    _whole_numbers(bar, highest)
 
 
 def deviations(x: Array, y: Array, x_errors: tuple[Array, Array], y_errors: tuple[Array, Array]) -> Array:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -183,12 +183,16 @@ def cone(
         "flags",
     )
     rows: list[tuple[Any, ...]] = []
-    measured = ", ".join(f"c.{name}" for name in columns[5:])
-    statement = text(
-        f"SELECT s.name, s.ra, s.dec, {measured} FROM source s LEFT JOIN catalog c ON c.source_id = s.id "
-        "AND (CAST(:recipe AS TEXT) IS NULL OR c.recipe = :recipe) WHERE s.id = :id ORDER BY c.recipe"
+    named = text("SELECT name, ra, dec FROM source WHERE id = :id")
+    # A query of its own: joined to another table the engines would make the whole view first.
+    measured = text(
+        f"SELECT {', '.join(columns[5:])} FROM catalog "
+        "WHERE source_id = :id AND (CAST(:recipe AS TEXT) IS NULL OR recipe = :recipe) ORDER BY recipe"
     )
     for source_id, separation in found:
-        for row in connection.execute(statement, {"id": source_id, "recipe": recipe}):
-            rows.append((source_id, row[0], row[1], row[2], round(separation, 3), *row[3:]))
+        chosen = {"id": source_id, "recipe": recipe}
+        place = connection.execute(named, {"id": source_id}).one()
+        values: Sequence[Any] = connection.execute(measured, chosen).all()
+        for row in values or [(None,) * len(columns[5:])]:
+            rows.append((source_id, *place, round(separation, 3), *row))
     return QueryResult(columns, tuple(rows))

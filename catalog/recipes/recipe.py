@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from catalog.band import CSC_BANDS, Band, parse_band, parse_bands
 from catalog.errors import InputFileError, MissingFileError, SettingsError
 
+WIDE = "wide"
+"""The band of the HRC."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -21,8 +24,10 @@ class _Part(BaseModel):
 class ApertureChoice(_Part):
     """The source aperture."""
 
-    kind: Literal["circle"] = "circle"
-    fraction: float = Field(0.90, gt=0, lt=1, description="Fraction of the PSF that the circle encloses")
+    kind: Literal["circle", "contour"] = Field(
+        "circle", description="A circle, or the polygon along a contour of the local PSF"
+    )
+    fraction: float = Field(0.90, gt=0, lt=1, description="Fraction of the PSF that it encloses")
     energy: float = Field(1.0, gt=0.1, lt=10, description="Energy in keV at which it does")
     neighbour_exclusion: float = Field(
         1.2, ge=1, description="Circle cut out around an overlapping neighbour, in its radius"
@@ -32,9 +37,10 @@ class ApertureChoice(_Part):
 class CrowdingChoice(_Part):
     """What is done about neighbours."""
 
-    method: Literal["exclude", "joint"] = Field(
+    method: Literal["exclude", "joint", "shrink"] = Field(
         "joint",
-        description="Cut neighbours out, or divide overlapping apertures and measure neighbours together",
+        description="Cut neighbours out; divide overlapping apertures and measure neighbours together; or "
+        "shrink overlapping contours until they part",
     )
     seed: int = Field(1, ge=0, lt=2**32, description="Seed of the joint photometry's random numbers")
     psf_error: float = Field(
@@ -45,7 +51,11 @@ class CrowdingChoice(_Part):
 class BackgroundChoice(_Part):
     """The background region and how its counts scale to the source aperture."""
 
-    kind: Literal["annulus"] = "annulus"
+    kind: Literal["annulus", "circle", "matched", "counts"] = Field(
+        "annulus",
+        description="Annulus of fixed factors; circle that grows outside the masks of all sources; cells in "
+        "which neighbours' light is as strong as in the aperture; annulus that holds a number of counts",
+    )
     inner: float = Field(1.7, ge=1, description="Inner radius in aperture radii")
     outer: float = Field(5.0, gt=1, description="Outer radius in aperture radii")
     neighbour_exclusion: float = Field(
@@ -57,20 +67,37 @@ class BackgroundChoice(_Part):
     cross_chip_kinds: bool = Field(
         False, description="Whether it may reach from front- to back-illuminated chips"
     )
+    mask_fraction: float = Field(
+        0.98, gt=0, lt=0.999, description="Fraction of the PSF inside the mask of a source"
+    )
+    mask_factor: float = Field(1.0, gt=0, le=5, description="Factor on the radius of masks")
+    mask_bright: bool = Field(
+        False, description="Enlarge masks to where a source is fainter than a tenth of the background"
+    )
+    ratio_low: float = Field(20.0, gt=0, description="Least exposure-area, in that of the source aperture")
+    ratio_goal: float = Field(30.0, gt=0, description="Exposure-area aimed at")
+    ratio_high: float = Field(40.0, gt=0, description="Largest exposure-area")
+    min_counts: int = Field(5, ge=0, description="Counts that the region holds at least")
+    tuned_counts: int = Field(
+        0, ge=0, description="Counts to which the exposure-area aimed at is tuned; 0: it is not"
+    )
+    counts: int = Field(50, ge=1, description="Counts of the annulus that holds a number of them")
 
     @model_validator(mode="after")
     def _outer_is_outside(self) -> BackgroundChoice:
         if self.outer <= self.inner:
             raise ValueError("the outer radius must be larger than the inner")
+        if not self.ratio_low <= self.ratio_goal <= self.ratio_high:
+            raise ValueError("ratio_low, ratio_goal and ratio_high must ascend")
         return self
 
 
 class ExposureChoice(_Part):
     """The effective area of a band and the PSF fraction."""
 
-    weighting: Literal["spectrum", "effective_energy"] = Field(
+    weighting: Literal["spectrum", "effective_energy", "mean_arf"] = Field(
         "spectrum",
-        description="Area of a band: weighted by the reference spectrum, or at its effective energy",
+        description="Area of a band: weighted by the reference spectrum, at its effective energy, or mean",
     )
     psf_fraction: Literal["model", "ideal"] = Field(
         "model", description="PSF fractions from the PSF, or 1 in the aperture and 0 in the background"
@@ -124,6 +151,52 @@ class TimingChoice(_Part):
     light_curves: Literal["widest", "all"] = Field(
         "widest", description="Bands that get light curves: the widest one, or all"
     )
+    area_error: float = Field(
+        0.03, ge=0, lt=1, description="Relative error of the area of one observation against another"
+    )
+
+
+class SpectraChoice(_Part):
+    """Spectra and how those of several observations are combined."""
+
+    bkg_response: bool = Field(
+        False, description="Whether background spectra get an effective area and redistribution of their own"
+    )
+    combine: Literal["asca", "time", "counts"] = Field(
+        "counts", description="How backgrounds of several observations are added: asca, time or counts"
+    )
+
+
+class SpectralFitChoice(_Part):
+    """Spectral models fitted to every source; absorber and abundances are those of `model`."""
+
+    models: tuple[Literal["powerlaw", "blackbody", "bremsstrahlung", "thermal", "thermal2"], ...] = Field(
+        ("powerlaw",), min_length=1, description="Models, the thermal ones from the settings' table_model"
+    )
+    scope: Literal["joint", "merged", "each"] = Field(
+        "joint",
+        description="Observations of a source: fitted jointly, combined to one spectrum, or each alone",
+    )
+    statistic: Literal["cstat", "wstat", "chi2"] = Field(
+        "cstat", description="C-statistic with a fitted background, W-statistic, or chi squared of groups"
+    )
+    lo: float = Field(0.5, gt=0, lt=12, description="Lower end of the fit in keV")
+    hi: float = Field(7.0, gt=0, le=12, description="Upper end of the fit in keV")
+    counts_for_shape: float = Field(
+        15, ge=0, description="Net counts from which photon index or temperature are free"
+    )
+    counts_for_nh: float = Field(50, ge=0, description="Net counts from which the column is free")
+    counts_for_second: float = Field(
+        100, ge=0, description="Net counts from which two temperatures are tried"
+    )
+    timeout: float = Field(60, gt=0, description="Seconds that one fit may take")
+    seed: int = Field(1, ge=0, lt=2**32, description="Seed of the draws behind errors of fluxes")
+
+    @model_validator(mode="after")
+    def _band_is_one(self) -> SpectralFitChoice:
+        if self.hi <= self.lo:
+            raise ValueError("the upper end of the fit must lie above the lower")
+        return self
 
 
 class Recipe(_Part):
@@ -141,6 +214,8 @@ class Recipe(_Part):
     limit: LimitChoice = LimitChoice()
     merging: MergingChoice = MergingChoice()
     timing: TimingChoice = TimingChoice()
+    spectra: SpectraChoice = SpectraChoice()
+    spectral_fit: SpectralFitChoice = SpectralFitChoice()
 
     @field_validator("bands")
     @classmethod
@@ -150,10 +225,29 @@ class Recipe(_Part):
             raise ValueError("a band is named twice")
         return tuple(_spelling(band) for band in bands)
 
+    @model_validator(mode="after")
+    def _choices_fit(self) -> Recipe:
+        if self.crowding.method == "shrink" and self.aperture.kind != "contour":
+            raise ValueError("only contours can shrink: take aperture.kind = 'contour'")
+        return self
+
     @property
     def energy_bands(self) -> tuple[Band, ...]:
         """The bands themselves."""
         return tuple(parse_band(name) for name in self.bands)
+
+    def in_wide_band(self) -> Recipe:
+        """The recipe as it applies to the HRC, whose one band is the wide one."""
+        return self.model_copy(update={"bands": (WIDE,)})
+
+    def with_wide_band(self) -> Recipe:
+        """The recipe with the wide band after its own, where it has not got it."""
+        return self if WIDE in self.bands else self.model_copy(update={"bands": (*self.bands, WIDE)})
+
+    def without_wide_band(self) -> Recipe | None:
+        """The recipe without the wide band; None where it has no other."""
+        bands = tuple(name for name in self.bands if name != WIDE)
+        return self.model_copy(update={"bands": bands}) if bands else None
 
     def content(self) -> dict[str, Any]:
         """Everything but name and description: what a result can depend on."""

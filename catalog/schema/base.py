@@ -18,6 +18,7 @@ from sqlalchemy import (
     MetaData,
     Text,
     TypeDecorator,
+    UniqueConstraint,
 )
 from sqlalchemy import types as sqltypes
 from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
@@ -168,6 +169,17 @@ def require_finite(metadata: MetaData) -> None:
             if isinstance(item.type, FiniteDouble):
                 rule = f"{item.name} BETWEEN -{LARGEST} AND {LARGEST}"
                 table.append_constraint(CheckConstraint(rule, name=f"{item.name}_finite"))
+
+
+def drop_covered_indexes(metadata: MetaData) -> None:
+    """Take away the indexes that a UNIQUE constraint beginning with the same column already gives."""
+    for table in metadata.tables.values():
+        covered = {
+            next(iter(item.columns)).name for item in table.constraints if isinstance(item, UniqueConstraint)
+        }
+        for index in list(table.indexes):
+            if len(index.columns) == 1 and next(iter(index.columns)).name in covered:
+                table.indexes.discard(index)
 
 
 def posterior_checks(*names: str) -> tuple[CheckConstraint, ...]:

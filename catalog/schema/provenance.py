@@ -34,6 +34,8 @@ class Run(Base):
     stages: Mapped[list[str]] = column("stages")
     seed: Mapped[int | None] = column("seed")
     reasons: Mapped[dict[str, int]] = column("reasons")
+    process: Mapped[str | None] = column("process")
+    heartbeat_at: Mapped[datetime | None] = column("heartbeat_at")
 
 
 class InputFile(Base):
@@ -85,6 +87,7 @@ class WorkUnit(Base):
     event_set_id: Mapped[int | None] = reference("event_set", null=True)
     scope: Mapped[str] = column("scope")
     fingerprint: Mapped[str] = column("fingerprint")
+    inputs: Mapped[dict[str, str] | None] = column("inputs")
     result_hash: Mapped[str | None] = column("result_hash")
     state: Mapped[str] = column("state")
     reason: Mapped[str | None] = column("reason")

@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from catalog.schema import (
+    columns_crowding,
     columns_extraction,
     columns_merged,
     columns_observation,
     columns_photometry,
     columns_properties,
     columns_provenance,
+    columns_spectral,
     columns_timing,
 )
 from catalog.schema.column import ColumnDefinition
@@ -27,10 +29,12 @@ def _collect() -> dict[str, ColumnDefinition]:
         columns_provenance,
         columns_observation,
         columns_extraction,
+        columns_crowding,
         columns_photometry,
         columns_merged,
         columns_properties,
         columns_timing,
+        columns_spectral,
     ):
         for column in module.COLUMNS:
             if column.name in registry:

@@ -50,3 +50,5 @@ class SourceEvent(Base):
     old_value: Mapped[str | None] = column("old_value")
     new_value: Mapped[str | None] = column("new_value")
     why: Mapped[str | None] = column("why")
+    source_id: Mapped[int | None] = column("source_id", null=True)
+    label: Mapped[str | None] = column("label")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from catalog.schema.base import Base, require_finite
+from catalog.schema.base import Base, drop_covered_indexes, require_finite
+from catalog.schema.crowding import Crowding, NeighbourLight
 from catalog.schema.extraction import Extraction, RegionRow
 from catalog.schema.measurement import POSTERIORS, Measurement
 from catalog.schema.merge import Merge, MergedMeasurement, MergeMember
@@ -11,10 +12,12 @@ from catalog.schema.properties import MeasurementProperty, MergedProperty, Obser
 from catalog.schema.provenance import InputFile, Recipe, Run, WorkUnit
 from catalog.schema.review import PluginValue, ReviewDecision
 from catalog.schema.source import Source, SourceEvent
-from catalog.schema.spectrum import PositionEstimate, Response, SpectralFit, Spectrum
+from catalog.schema.spectrum import PositionEstimate, Response, SpectralFit, SpectralFlux, Spectrum
 from catalog.schema.timing import LightCurve, MergedVariability, Variability
+from catalog.schema.user_region import UserRegion
 
 require_finite(Base.metadata)
+drop_covered_indexes(Base.metadata)
 METADATA = Base.metadata
 
 __all__ = [
@@ -22,6 +25,7 @@ __all__ = [
     "POSTERIORS",
     "BandRow",
     "Chip",
+    "Crowding",
     "EventSet",
     "Extraction",
     "GoodTime",
@@ -34,6 +38,7 @@ __all__ = [
     "MergedMeasurement",
     "MergedProperty",
     "MergedVariability",
+    "NeighbourLight",
     "Observation",
     "ObservationHardness",
     "PluginValue",
@@ -46,7 +51,9 @@ __all__ = [
     "Source",
     "SourceEvent",
     "SpectralFit",
+    "SpectralFlux",
     "Spectrum",
+    "UserRegion",
     "Variability",
     "WorkUnit",
 ]

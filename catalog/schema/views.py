@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from catalog.band import CSC_BANDS, CSC_SUFFIX
+from catalog.flags import Flag
 from catalog.schema.column import ColumnDefinition
 from catalog.schema.measurement import POSTERIORS
 from catalog.schema.properties import MERGED_PROPERTY_NAMES, PROPERTY_NAMES
@@ -107,6 +108,9 @@ def detections_columns() -> list[ViewColumn]:
         *_from("v", *_VARIABILITY_DETAILS),
         *_from("p", *PROPERTY_NAMES, *_APRATES),
         *_from("h", *_HARDNESS, *_COUNT_HARDNESS),
+        *_from("c", "crowding", "psf_frac_target", "psf_frac_contour", "overlap", "clipped_frac"),
+        *_from("c", "bkg_correction", "bkg_imbalance"),
+        *_from("m", "n_joint", "contam_cnts_aper", "contam_cnts_aperbkg"),
     ]
 
 
@@ -121,6 +125,7 @@ JOIN band b ON b.id = m.band_id
 LEFT JOIN variability v ON v.extraction_id = e.id AND v.band_id = m.band_id
 LEFT JOIN measurement_property p ON p.extraction_id = e.id AND p.band_id = m.band_id
 LEFT JOIN observation_hardness h ON h.extraction_id = e.id
+LEFT JOIN crowding c ON c.extraction_id = e.id
 """
 
 
@@ -167,11 +172,10 @@ def _nullable(column: ViewColumn) -> ViewColumn:
 
 
 def _all_flags() -> str:
-    return (
-        "(g.flags"
-        + "".join(f" | COALESCE({_merged(suffix, 'flags')}, 0)" for suffix in CSC_SUFFIX.values())
-        + ")"
-    )
+    # That a band was not measured says nothing about the source: it stays with the band.
+    kept = (1 << 62) - 1 - int(Flag.BAND_NOT_MEASURED)
+    parts = "".join(f" | COALESCE({_merged(suffix, 'flags')}, 0)" for suffix in CSC_SUFFIX.values())
+    return f"((g.flags{parts}) & {kept})"
 
 
 def _catalog_from() -> str:

@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, select
 
+from catalog.band import CSC_BANDS
 from catalog.calibration.psf_blur import position_kind
 from catalog.config import ObservationSettings
 from catalog.errors import InputFileError, SettingsError
 from catalog.events.event_list import EventList
+from catalog.events.good_time_checks import good_time_doubt
 from catalog.events.observation_files import ObservationFiles, find_observations
 from catalog.measure.observed_field import ObservedField, load_observed_field
-from catalog.schema.tables import Chip, EventSet, GoodTime, InputFile, Observation
+from catalog.recipes.recipe import WIDE
+from catalog.schema.tables import BandRow, Chip, EventSet, GoodTime, InputFile, Observation
 from catalog.stages.checksum import file_sha256
 from catalog.stages.project import Project
 from catalog.store.cone import cell
@@ -38,6 +41,8 @@ class Found:
         ``found``, ``added``, ``replaced`` or ``unchanged``.
     n_events, dropped, energy_range
         As read; None for a dry run.
+    good_time_doubt
+        Why variability tests of it will be doubtful; None where nothing is wrong.
     """
 
     files: ObservationFiles
@@ -45,6 +50,7 @@ class Found:
     n_events: int | None = None
     dropped: dict[str, int] | None = None
     energy_range: tuple[float, float] | None = None
+    good_time_doubt: str | None = None
 
 
 def find(paths: Sequence[Path | str]) -> list[ObservationFiles]:
@@ -114,6 +120,7 @@ def _read(project: Project, files: ObservationFiles) -> ObservedField:
         fov_file=settings.fov,
         gti_file=settings.gti,
         exclude_times=settings.exclude_times,
+        dead_time_file=settings.dtf or files.dead_time,
     )
 
 
@@ -167,7 +174,7 @@ def _outcome(
 ) -> Found:
     key = observation_key(field.events)
     events = field.events
-    summary = (len(events), dict(events.dropped), events.energy_range)
+    summary = (len(events), dict(events.dropped), events.energy_range, good_time_doubt(events))
     if key not in known:
         return Found(files, "added", *summary)
     path, sha256 = known[key]
@@ -245,6 +252,10 @@ def _store(writer: Writer, run_id: int, files: ObservationFiles, field: Observed
         select(EventSet.id).where(EventSet.observation_id == observation_id, EventSet.role == role)
     )
     assert event_set_id is not None
+    if not events.header.imager.has_energies:
+        wide = CSC_BANDS[WIDE]
+        row = {"band": wide.name, "lo": wide.lo, "hi": wide.hi, "eff": wide.eff}
+        writer.ensure(BandRow, [row], key=["band"])
     _store_chips(writer, event_set_id, field)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from catalog.config import NameSettings
 from catalog.events.iau_name import NameCollision, unique_names
@@ -180,7 +180,9 @@ def _insert(
         }
         for i in np.flatnonzero(new)
     ]
-    writer.insert(Source, rows)
+    # Not the number of a source that was removed: outsiders may have noted it.
+    past = writer.connection.scalar(select(func.max(SourceEvent.source_id)))
+    writer.insert(Source, rows, above=int(past or 0))
 
 
 def rename_all(writer: Writer, settings: NameSettings) -> list[NameCollision]:
@@ -201,16 +203,19 @@ def rename_all(writer: Writer, settings: NameSettings) -> list[NameCollision]:
         settings.ra_digits,
         settings.dec_digits,
     )
-    for row, name in zip(rows, names, strict=True):
-        if row.name != name:
-            writer.update(Source, row.id, {"name": name})
+    changed = [
+        {"id": row.id, "name": name} for row, name in zip(rows, names, strict=True) if row.name != name
+    ]
+    writer.update_many(Source, changed)
     return collisions
 
 
 def _record(writer: Writer, run_id: int, cells: NDArray[np.int64]) -> None:
     added = set(cells.tolist())
     rows = writer.connection.execute(
-        select(Source.origin_hpx29, Source.name, Source.ra, Source.dec).order_by(Source.id)
+        select(Source.id, Source.origin_hpx29, Source.name, Source.label, Source.ra, Source.dec).order_by(
+            Source.id
+        )
     )
     now, user = datetime.now(UTC), user_name()
     writer.insert(
@@ -226,6 +231,8 @@ def _record(writer: Writer, run_id: int, cells: NDArray[np.int64]) -> None:
                 "old_value": None,
                 "new_value": f"{row.ra:.8f} {row.dec:+.8f}",
                 "why": None,
+                "source_id": row.id,
+                "label": row.label,
             }
             for row in rows
             if row.origin_hpx29 in added

@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Connection, select
 
-from catalog.apertures.circles import CircleRule, circle_aperture, neighbours
-from catalog.apertures.touching import MOST_GROWTH, is_dense, touching_aperture
 from catalog.calibration.psf import PsfLibrary
 from catalog.events.pointing import Pointing
 from catalog.flags import Flag
 from catalog.measure.observed_field import ObservedField
 from catalog.measure.placement import Placement, nominal_frame, place, sky_positions
+from catalog.measure.source_regions import RegionBuilder, SourceRegions
 from catalog.recipes.recipe import Recipe
-from catalog.schema.tables import Extraction, RegionRow
-from catalog.stages.fingerprint import fingerprint
-from catalog.stages.work import (
-    FieldInput,
-    SourceTable,
-    UnitResult,
-    UnitState,
-    is_changed,
-    store_units,
-    unit_states,
-)
+from catalog.schema.tables import Crowding, Extraction, RegionRow
+from catalog.stages.aperture_neighbours import region_groups, region_neighbours, region_span
+from catalog.stages.calibration_cache import CalibrationKey, psf_of
+from catalog.stages.drawn_regions import DrawnRegion, DrawnRegions, apply_drawn, held_sources, load_drawn
+from catalog.stages.field_cache import FieldKey, field_key, observed_field
+from catalog.stages.fingerprint import Inputs, fingerprint
+from catalog.stages.stage import Place, Plan, Result
+from catalog.stages.work import FieldInput, SourceTable
 from catalog.store.door import Writer
 
 STAGE = "apertures"
-VERSION = 2
+VERSION = 3
 
-NEAR_POINTING = 0.5
-"""Degrees: a source farther from the pointing than this has no row for the observation, unless it has none at
-all otherwise."""
 APERTURE_FLAGS = (
     Flag.OUTSIDE_FOV
     | Flag.NEAR_EDGE
@@ -44,6 +39,13 @@ APERTURE_FLAGS = (
     | Flag.NO_APERTURE
     | Flag.PSF_EXTRAPOLATED
     | Flag.MIXED_CHIPS
+    | Flag.DRAWN_REGION
+    | Flag.OFF_SOURCE
+    | Flag.SMALL_BACKGROUND
+    | Flag.APERTURES_OVERLAP
+)
+CROWDING_COLUMNS = tuple(
+    item.name for item in Crowding.__table__.columns if item.name not in ("id", "run_id", "extraction_id")
 )
 _MARGIN = 1.02
 
@@ -60,28 +62,54 @@ class ApertureUnit:
         Row number in the database.
     neighbours
         Rows of the sources that can change its regions.
-    fingerprint
-        Hash of all that can change its regions.
+    inputs
+        All that can change its regions.
+    drawn
+        Regions drawn for it, and apertures drawn for others that may reach its regions.
+    together
+        Sources (row numbers in the database) whose apertures are found with its own.
     """
 
     row: int
     source_id: int
     neighbours: tuple[int, ...]
-    fingerprint: str
+    inputs: Inputs
+    drawn: tuple[DrawnRegion, ...] = ()
+    together: tuple[int, ...] = ()
 
 
-def circle_rule(recipe: Recipe) -> CircleRule:
-    """Return the factors of a recipe's circles."""
-    return CircleRule(
-        source_exclusion=recipe.aperture.neighbour_exclusion,
-        background_inner=recipe.background.inner,
-        background_outer=recipe.background.outer,
-        background_exclusion=recipe.background.neighbour_exclusion,
+@dataclass(frozen=True, eq=False)
+class ApertureJob:
+    """A batch of units of one event set with the sources that they and their neighbours are."""
+
+    key: FieldKey
+    field: FieldInput
+    recipe: Recipe
+    calibration: CalibrationKey
+    units: tuple[ApertureUnit, ...]
+    sources: SourceTable
+
+
+def plan(connection: Connection, place: Place) -> Plan:
+    """Return the inputs of all sources near the pointing; `shared` holds their units by source id."""
+    field, sources = place.observed, place.survey.sources
+    rows = place.survey.pairs[field.event_set_id]
+    drawn = load_drawn(connection, field.event_set_id, place.recipe_id)
+    units = find_units(place.recipe, field, sources, rows, place.psf, drawn)
+    return Plan(
+        {unit.source_id: unit.inputs for unit in units},
+        shared={unit.source_id: unit for unit in units},
+        together={unit.source_id: unit.together for unit in units if unit.together},
     )
 
 
-def plan(
-    recipe: Recipe, field: FieldInput, sources: SourceTable, rows: NDArray[np.intp], psf: PsfLibrary
+def find_units(
+    recipe: Recipe,
+    field: FieldInput,
+    sources: SourceTable,
+    rows: NDArray[np.intp],
+    psf: PsfLibrary,
+    drawn: DrawnRegions = DrawnRegions(),
 ) -> list[ApertureUnit]:
     """Return a unit for each of the given rows of the source table, without opening the event list.
 
@@ -93,57 +121,77 @@ def plan(
     pointing = Pointing(frame.x_ref, frame.y_ref, field.roll_pnt, frame.pixel_scale_arcsec)
     placement = place(pointing, x, y, psf, recipe.aperture.fraction, recipe.aperture.energy)
     radius = _MARGIN * placement.radius / frame.pixel_scale_arcsec
-    found = _neighbours(recipe, x, y, radius)
-    common = fingerprint(
-        VERSION,
-        field.geometry_key(),
-        recipe.aperture.model_dump(),
-        recipe.crowding.method,
-        recipe.background.model_dump(exclude={"follows"}),
-        psf.identity,
+    found = region_neighbours(recipe, x, y, radius, frame.pixel_scale_arcsec)
+    groups = {int(i): rows[group] for group in region_groups(recipe, x, y, radius) for i in group}
+    common = Inputs.of(
+        code=VERSION,
+        file=field.file_key(),
+        settings=field.settings_key(),
+        recipe=[
+            recipe.aperture.model_dump(),
+            recipe.crowding.method,
+            recipe.background.model_dump(exclude={"follows"}),
+        ],
+        calibration=psf.identity,
     )
     units = []
     for i, row in enumerate(rows.tolist()):
-        near = tuple(int(rows[j]) for j in found[i])
-        positions = [(float(sources.ra[j]), float(sources.dec[j])) for j in (row, *near)]
-        units.append(
-            ApertureUnit(
-                row, int(sources.id[row]), near, fingerprint(common, positions[0], sorted(positions[1:]))
-            )
+        held = held_sources(drawn.of(int(sources.id[row])), frame, x, y)
+        near = tuple(int(rows[j]) for j in (np.union1d(found[i], held[held != i]) if len(held) else found[i]))
+        others = np.column_stack([sources.ra[list(near)], sources.dec[list(near)]])
+        inputs = common.plus(
+            source=(float(sources.ra[row]), float(sources.dec[row])),
+            neighbours=others[np.lexsort(others.T)],
         )
+        source_id = int(sources.id[row])
+        own_drawn: tuple[DrawnRegion, ...] = ()
+        if drawn:
+            span = region_span(recipe, float(radius[i]), frame.pixel_scale_arcsec)
+            own_drawn = tuple(drawn.near(source_id, (x[i], y[i]), span, frame))
+            inputs = inputs.plus(drawn=[item.content() for item in own_drawn]) if own_drawn else inputs
+        together = tuple(int(sources.id[j]) for j in groups.get(i, ()) if j != row)
+        units.append(ApertureUnit(row, source_id, near, inputs, own_drawn, together))
     return units
 
 
-def _neighbours(
-    recipe: Recipe, x: NDArray[np.float64], y: NDArray[np.float64], radius: NDArray[np.float64]
-) -> list[NDArray[np.intp]]:
-    """Others that can change a source's regions; in a dense field its background may reach farther."""
-    rule = circle_rule(recipe)
-    found = neighbours(x, y, radius, rule)
-    if recipe.crowding.method != "joint":
-        return found
-    table = np.column_stack([x, y, radius])
-    wider = replace(rule, background_outer=MOST_GROWTH * rule.background_outer)
-    far: list[NDArray[np.intp]] | None = None
-    for i, near in enumerate(found):
-        if len(near) and is_dense((x[i], y[i], radius[i]), table[near], rule):
-            far = neighbours(x, y, radius, wider) if far is None else far
-            found[i] = far[i]
-    return found
+def load(_connection: Connection, place: Place, plan: Plan, source_ids: Sequence[int]) -> ApertureJob:
+    """Put a batch together; rows of its units count within the sources that it holds."""
+    units: list[ApertureUnit] = [plan.shared[source_id] for source_id in source_ids]
+    rows = sorted({row for unit in units for row in (unit.row, *unit.neighbours)})
+    at = {row: i for i, row in enumerate(rows)}
+    sources = place.survey.sources
+    field = place.observed
+    return ApertureJob(
+        field_key(field),
+        field,
+        place.recipe,
+        place.survey.calibration_key,
+        tuple(
+            replace(unit, row=at[unit.row], neighbours=tuple(at[row] for row in unit.neighbours))
+            for unit in units
+        ),
+        SourceTable(sources.id[rows], sources.ra[rows], sources.dec[rows]),
+    )
 
 
-def stale(units: list[ApertureUnit], states: dict[int, UnitState]) -> list[ApertureUnit]:
-    """Return the units whose inputs changed, that failed, or that were never computed."""
+def compute(job: ApertureJob) -> list[Result[dict[str, Any]]]:
+    """Place a batch.
+
+    Raises
+    ------
+    UserError
+        The event list cannot be used: that is no matter of one source.
+    """
+    psf = psf_of(job.calibration, job.field.psf_blur)
+    field = observed_field(job.key)
+    records = place_sources(list(job.units), job.recipe, job.field, field, job.sources, psf)
     return [
-        unit
-        for unit in units
-        if (state := states.get(unit.source_id)) is None
-        or not state.done
-        or state.fingerprint != unit.fingerprint
+        Result(unit.source_id, fingerprint(record), record)
+        for unit, record in zip(job.units, records, strict=True)
     ]
 
 
-def compute(
+def place_sources(
     units: list[ApertureUnit],
     recipe: Recipe,
     field_input: FieldInput,
@@ -164,18 +212,23 @@ def compute(
     chip = view.chip_at(np.where(finite, x, 0.0), np.where(finite, y, 0.0))
     near_edge = view.near_edge(np.where(finite, x, 0.0), np.where(finite, y, 0.0))
     extrapolated = psf.extrapolated(placement.theta)
+    inside = [i for i, unit in enumerate(units) if in_fov[at[unit.row]]]
+    near = {i: np.array([at[row] for row in units[i].neighbours], dtype=np.intp) for i in inside}
+    builder = RegionBuilder(field, psf, recipe, placement, chip.ccd_id, in_fov & finite)
+    regions = dict(
+        zip(inside, builder.regions([at[units[i].row] for i in inside], list(near.values())), strict=True)
+    )
     results = []
-    for unit in units:
+    for number, unit in enumerate(units):
         i = at[unit.row]
         record = _placed(placement, i, bool(in_fov[i]), bool(near_edge[i]), frame)
         if in_fov[i]:
             record["chip_id"] = int(chip.ccd_id[i])
             record["chipx"], record["chipy"] = float(chip.chipx[i]), float(chip.chipy[i])
             record["livetime"] = field.live_time
-            near = np.array([at[row] for row in unit.neighbours], dtype=np.intp)
-            scale = frame.pixel_scale_arcsec
-            others = np.column_stack([placement.x[near], placement.y[near], placement.radius[near] / scale])
-            _add_regions(record, recipe, field, others, scale)
+            others = np.column_stack([placement.x, placement.y])[near[number]]
+            fields = (view.region, builder.allowed(i))
+            _add_regions(record, regions[number], unit, others, fields, frame.pixel_scale_arcsec)
             if extrapolated[i]:
                 record["flags"] |= int(Flag.PSF_EXTRAPOLATED)
         results.append(record)
@@ -204,99 +257,93 @@ def _placed(placement: Placement, i: int, in_fov: bool, near_edge: bool, frame: 
         "livetime": None,
         "radius_aper": float(placement.radius[i]) if in_fov else None,
         "regions": {},
+        "drawn": {},
+        "crowding": None,
     }
 
 
 def _add_regions(
-    record: dict[str, Any], recipe: Recipe, field: ObservedField, others: NDArray[np.float64], scale: float
+    record: dict[str, Any],
+    found: SourceRegions,
+    unit: ApertureUnit,
+    others: NDArray[np.float64],
+    fields: tuple[BaseGeometry, BaseGeometry],
+    scale: float,
 ) -> None:
-    whole = field.field_of_view.region
-    allowed = whole if recipe.background.cross_chip_kinds else field.chips_like(record["chip_id"])
-    position = (record["x"], record["y"], record["radius_aper"] / scale)
-    build = touching_aperture if recipe.crowding.method == "joint" else circle_aperture
-    aperture = build(position, others, circle_rule(recipe), whole, allowed)
-    if aperture.overlapped:
-        record["flags"] |= int(Flag.NEIGHBOUR_EXCLUDED)
-    if aperture.confused:
-        record["flags"] |= int(Flag.CONFUSED)
-    area = aperture.source.area
+    record["flags"] |= int(found.flags)
+    area = found.source.area
     if area <= 0:
         record["flags"] |= int(Flag.NO_APERTURE)
-        return
-    if aperture.background.field is not None and allowed is not whole:
-        uncut = build(position, others, circle_rule(recipe), whole).background
-        if uncut.area > aperture.background.area * (1 + 1e-6):
-            record["flags"] |= int(Flag.MIXED_CHIPS)
+        if not unit.drawn:
+            return
     record["regions"] = {
-        "source": (aperture.source.to_dict(), area),
-        "background": (aperture.background.to_dict(), aperture.background.area),
+        "source": (found.source.to_dict(), area),
+        "background": (found.background.to_dict(), found.background.area),
     }
+    if found.mask is not None:
+        record["regions"]["mask"] = (found.mask.to_dict(), found.mask.area)
+    record["crowding"] = {name: getattr(found, name) for name in CROWDING_COLUMNS}
+    if unit.drawn:
+        apply_drawn(record, unit.source_id, unit.drawn, others, fields, scale)
+        if "source" in record["drawn"]:
+            record["crowding"] |= dict.fromkeys(("psf_frac_contour", "bkg_correction", "bkg_imbalance"))
+            record["crowding"] |= {"crowding": "drawn", "overlap": 0.0, "clipped_frac": 0.0}
 
 
-def store(
-    writer: Writer,
-    run_id: int,
-    recipe_id: int,
-    field: FieldInput,
-    units: list[ApertureUnit],
-    results: list[dict[str, Any]],
-) -> None:
-    """Store placements and regions; what later stages made of the old ones stays until they run.
-
-    Rows of a result that is what it was stay as they are: later stages have written into them.
-    """
-    done = [
-        UnitResult(unit.source_id, unit.fingerprint, fingerprint(result))
-        for unit, result in zip(units, results, strict=True)
-    ]
-    states = unit_states(writer.connection, STAGE, recipe_id, field.scope)
-    pairs = zip(units, results, done, strict=True)
-    changed = [(unit, result) for unit, result, new in pairs if is_changed(new, states)]
-    _store_changed(writer, run_id, recipe_id, field, changed)
-    store_units(writer, run_id, STAGE, recipe_id, field.scope, field.event_set_id, done)
+_FAILED: dict[str, Any] = {
+    "flags": int(Flag.FAILED),
+    **dict.fromkeys(("x", "y", "theta", "phi", "chip_id", "chipx", "chipy")),
+    "in_fov": False,
+    "near_edge": False,
+    "livetime": None,
+    "radius_aper": None,
+    "regions": {},
+    "drawn": {},
+    "crowding": None,
+}
 
 
-def _store_changed(
-    writer: Writer,
-    run_id: int,
-    recipe_id: int,
-    field: FieldInput,
-    pairs: list[tuple[ApertureUnit, dict[str, Any]]],
-) -> None:
+def store(writer: Writer, place: Place, run_id: int, results: Sequence[Result[dict[str, Any]]]) -> None:
+    """Store placements and regions; what later stages made of the old ones stays until they run."""
+    pairs = [(result.source_id, _FAILED if result.value is None else result.value) for result in results]
+    recipe_id, event_set_id = place.recipe_id, place.observed.event_set_id
     extraction_rows = [
         {
             "run_id": run_id,
-            "source_id": unit.source_id,
-            "event_set_id": field.event_set_id,
+            "source_id": source_id,
+            "event_set_id": event_set_id,
             "recipe_id": recipe_id,
-            **{name: value for name, value in result.items() if name != "regions"},
+            **{name: value for name, value in result.items() if name not in ("regions", "drawn", "crowding")},
         }
-        for unit, result in pairs
+        for source_id, result in pairs
     ]
     writer.upsert(Extraction, extraction_rows, key=("source_id", "event_set_id", "recipe_id"))
-    ids = extraction_ids(writer.connection, field.event_set_id, recipe_id)
-    changed = [ids[unit.source_id] for unit, _ in pairs]
-    writer.delete(RegionRow, RegionRow.extraction_id.in_(changed) & ~RegionRow.edited)
-    kept = set(
-        writer.connection.execute(
-            select(RegionRow.extraction_id, RegionRow.role).where(RegionRow.extraction_id.in_(changed))
-        )
-    )
+    ids = extraction_ids(writer.connection, event_set_id, recipe_id)
+    changed = [ids[source_id] for source_id, _ in pairs]
+    writer.delete(RegionRow, RegionRow.extraction_id.in_(changed))
     writer.insert(
         RegionRow,
         [
             {
                 "run_id": run_id,
-                "extraction_id": ids[unit.source_id],
+                "extraction_id": ids[source_id],
                 "role": role,
                 "shape": shape,
                 "area_pix": area,
-                "edited": False,
-                "note": None,
+                "edited": role in result["drawn"],
+                "note": result["drawn"].get(role),
             }
-            for unit, result in pairs
+            for source_id, result in pairs
             for role, (shape, area) in result["regions"].items()
-            if (ids[unit.source_id], role) not in kept
+        ],
+    )
+    writer.delete(Crowding, Crowding.extraction_id.in_(changed))
+    writer.insert(
+        Crowding,
+        [
+            {"run_id": run_id, "extraction_id": ids[source_id], **result["crowding"]}
+            for source_id, result in pairs
+            if result["crowding"] is not None
         ],
     )
 

@@ -6,20 +6,36 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from catalog.errors import UserError
+
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a unit has no result: the class of the error and its message on one line."""
+    """Why there is no result.
+
+    Attributes
+    ----------
+    reason
+        Code of a `UserError`, else the class of the error.
+    message
+        What it says, on one line.
+    of_input
+        Whether an input cannot be used: trying again by parts is of no use.
+    """
 
     reason: str
     message: str
+    of_input: bool = False
 
 
-def attempt(compute: Callable[[], Value]) -> Value | Failure:
-    """Return what a unit's computation gives, or why it failed."""
+def attempt(compute: Callable[[], Value], passing: tuple[type[Exception], ...] = ()) -> Value | Failure:
+    """Return what a computation gives, or why it failed; errors in `passing` are not caught."""
     try:
         return compute()
+    except passing:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one source is its own matter
-        return Failure(type(error).__name__, " ".join(str(error).split()))
+        reason = error.code if isinstance(error, UserError) else type(error).__name__
+        return Failure(reason, " ".join(str(error).split()), isinstance(error, UserError))

@@ -84,7 +84,7 @@ def observation_health(project: Project) -> list[ObservationHealth]:
     found = []
     for item in inputs:
         obs_id = item.scope.split("/")[0]
-        extrapolated = calibration.area_extrapolated(item.decimal_year)
+        extrapolated = item.calibration(calibration).area_extrapolated(item.decimal_year)
         try:
             field = observed_field(field_key(item))
         except UserError as error:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TypeVar
+
+from catalog.errors import ProjectError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-_AHEAD = 2
-"""Jobs submitted per worker beyond those running: bounds what waits in memory."""
+AHEAD = 2
+"""Jobs under way per worker, running or waiting for it: bounds what is in memory."""
 
 
 class Executor(Protocol):
     """Maps a function over jobs."""
+
+    workers: int
 
     def map(self, function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
         """Yield results in the order of the jobs, as they become ready."""
@@ -26,6 +32,8 @@ class Executor(Protocol):
 
 class SerialExecutor:
     """Computes in this process."""
+
+    workers = 1
 
     def map(self, function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
         """Yield results one by one."""
@@ -40,14 +48,34 @@ class PoolExecutor:
         self.workers = workers
 
     def map(self, function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
-        """Yield results in order, with few jobs under way at a time."""
+        """Yield results in order, with few jobs under way at a time.
+
+        Raises
+        ------
+        ProjectError
+            A worker died (code WORKER_LOST).
+        """
         waiting: list[Future[Result]] = []
-        for job in jobs:
-            waiting.append(self.pool.submit(function, job))
-            if len(waiting) >= _AHEAD * self.workers:
+        try:
+            for job in jobs:
+                waiting.append(self.pool.submit(function, job))
+                if len(waiting) >= AHEAD * self.workers:
+                    yield waiting.pop(0).result()
+            while waiting:
                 yield waiting.pop(0).result()
-        for future in waiting:
-            yield future.result()
+        except BrokenProcessPool:
+            where, remark = f"one of {self.workers} processes", "with fewer --workers if memory ran out"
+            raise worker_lost(where, remark) from None
+
+
+def worker_lost(where: str, remark: str) -> ProjectError:
+    """Return the error for a worker that died at its work."""
+    return ProjectError(
+        "a worker was killed or ran out of memory",
+        where,
+        f"run again: what was finished is stored; {remark}",
+        code="WORKER_LOST",
+    )
 
 
 def worker_count(asked: int | None) -> int:
@@ -55,9 +83,20 @@ def worker_count(asked: int | None) -> int:
     return asked if asked is not None else len(os.sched_getaffinity(0))
 
 
+def open_executor(
+    workers: int, preload: Sequence[str] = (), scheduler: str | None = None
+) -> AbstractContextManager[Executor]:
+    """Open an executor: of a Dask scheduler where one is named, else with processes of this machine."""
+    if scheduler is not None:
+        from catalog.stages.dask_executor import dask_executor
+
+        return dask_executor(scheduler)
+    return _process_pool(workers, preload)
+
+
 @contextmanager
-def open_executor(workers: int, preload: Sequence[str] = ()) -> Iterator[Executor]:
-    """Open an executor; one worker computes in this process.
+def _process_pool(workers: int, preload: Sequence[str]) -> Iterator[Executor]:
+    """One worker computes in this process.
 
     Workers are forked from a clean server process, never from this one: it holds database connections.
     """
@@ -66,5 +105,19 @@ def open_executor(workers: int, preload: Sequence[str] = ()) -> Iterator[Executo
         return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts)
+    try:
         yield PoolExecutor(pool, workers)
+    except BaseException:
+        # Whoever interrupts does not wait for what the workers are at.
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Leave Ctrl-C, which a terminal sends to all of them, to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

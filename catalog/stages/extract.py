@@ -9,26 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from catalog.apertures.region import region_from_dict
 from catalog.band import Band
-from catalog.calibration.factory import open_calibration
-from catalog.calibration.psf import PsfLibrary
+from catalog.calibration.psf_blur import Blur
 from catalog.calibration.psf_image import PsfModel, read_psf_image
 from catalog.flags import Flag
 from catalog.measure import extract as measure
 from catalog.measure.extract import Aperture
 from catalog.measure.observed_field import ObservedField
-from catalog.recipes.recipe import Recipe
 from catalog.schema.tables import Extraction, Measurement, RegionRow
 from catalog.stages.apertures import APERTURE_FLAGS
+from catalog.stages.apertures import STAGE as APERTURES
 from catalog.stages.attempt import Failure, attempt
+from catalog.stages.calibration_cache import CalibrationKey, psf_of
 from catalog.stages.checksum import check_unchanged
-from catalog.stages.field_cache import FieldKey, observed_field
-from catalog.stages.fingerprint import fingerprint
+from catalog.stages.field_cache import FieldKey, field_key, observed_field
+from catalog.stages.fingerprint import Inputs, fingerprint
+from catalog.stages.stage import Place, Plan, Result
+from catalog.stages.upstream import upstream_states
 from catalog.stages.user_files import files_by_source
-from catalog.stages.work import FieldInput, UnitResult, UnitState, is_changed, store_units, unit_states
+from catalog.stages.work import UnitState
 from catalog.store.arrays import pack
 from catalog.store.door import Writer
 
@@ -53,8 +55,6 @@ class ExtractUnit:
         Regions; None for a source without any.
     aperture_hash
         Hash of what the apertures stage found: what of it photometry needs is a result of this stage too.
-    fingerprint
-        Hash of all inputs.
     psf_image
         The user's PSF image of the source as (path, SHA-256); None for the calibration's.
     """
@@ -64,7 +64,6 @@ class ExtractUnit:
     flags: int
     aperture: Aperture | None
     aperture_hash: str
-    fingerprint: str
     psf_image: tuple[Path, str] | None = None
 
 
@@ -80,69 +79,63 @@ class ExtractJob:
         The units.
     bands
         Bands to count in.
-    psf_blur
-        Blur of event positions, arcsec.
+    calibration, psf_blur
+        Calibration, and blur of event positions in arcsec.
     """
 
     field: FieldKey
     units: tuple[ExtractUnit, ...]
     bands: tuple[Band, ...]
-    psf_blur: float
+    calibration: CalibrationKey
+    psf_blur: Blur
 
 
 @dataclass(frozen=True, eq=False)
-class ExtractResult:
-    """Columns for one extraction and its measurements, or why there are none."""
+class Extracted:
+    """Columns of one extraction and its measurements."""
 
-    unit: ExtractUnit
     extraction: dict[str, Any]
     measurements: tuple[dict[str, Any], ...]
-    reason: str | None = None
-    message: str | None = None
 
 
-def unit_fingerprint(
-    recipe: Recipe,
-    field: FieldInput,
-    psf: PsfLibrary,
-    aperture_hash: str,
-    psf_image: tuple[Path, str] | None = None,
-) -> str:
-    """Hash of what an extraction depends on."""
-    return fingerprint(
-        VERSION,
-        field.geometry_key(),
-        [(band.name, band.lo, band.hi, band.eff) for band in recipe.energy_bands],
-        recipe.exposure.psf_fraction,
-        psf.identity,
-        aperture_hash,
-        *([] if psf_image is None else [psf_image[1]]),
-    )
+@dataclass(frozen=True)
+class ExtractInputs:
+    """Units of the apertures stage, and the user's PSF images, by source id."""
+
+    apertures: dict[int, UnitState]
+    images: dict[int, tuple[Path, str] | None]
 
 
-def plan(
-    connection: Connection,
-    recipe: Recipe,
-    recipe_id: int,
-    field: FieldInput,
-    psf: PsfLibrary,
-    upstream: dict[int, UnitState],
-    states: dict[int, UnitState],
-) -> list[ExtractUnit]:
-    """Return the stale units, in the order of their source ids."""
+def plan(connection: Connection, place: Place) -> Plan:
+    """Return the inputs of all sources that have been placed, or could not be."""
+    field, recipe = place.observed, place.recipe
     images = {source: files.psf for source, files in files_by_source(connection, field.user_files).items()}
-    wanted = {
-        source_id: unit_fingerprint(recipe, field, psf, state.result_hash or "", images.get(source_id))
-        for source_id, state in upstream.items()
-        if state.done
-    }
-    chosen = {
-        source_id: value
-        for source_id, value in wanted.items()
-        if (state := states.get(source_id)) is None or not state.done or state.fingerprint != value
-    }
-    if not chosen:
-        return []
+    upstream = upstream_states(connection, place, APERTURES)
+    common = Inputs.of(
+        code=VERSION,
+        file=field.file_key(),
+        settings=field.settings_key(),
+        bands=[(band.name, band.lo, band.hi, band.eff) for band in recipe.energy_bands],
+        recipe=recipe.exposure.psf_fraction,
+        calibration=place.psf.identity,
+    )
+    wanted = {}
+    for source_id, state in upstream.items():
+        image = images.get(source_id)
+        own = common.plus(upstream=state.result_hash)
+        wanted[source_id] = own if image is None else own.plus(files=image[1])
+    return Plan(wanted, shared=ExtractInputs(upstream, images))
+
+
+def load(connection: Connection, place: Place, plan: Plan, source_ids: Sequence[int]) -> ExtractJob:
+    """Read the regions of a batch."""
+    field, recipe = place.observed, place.recipe
+    inputs: ExtractInputs = plan.shared
+    chosen = (
+        Extraction.event_set_id == field.event_set_id,
+        Extraction.recipe_id == place.recipe_id,
+        Extraction.source_id.in_(source_ids),
+    )
     rows = connection.execute(
         select(
             Extraction.id,
@@ -154,33 +147,37 @@ def plan(
             Extraction.phi,
             Extraction.chip_id,
         )
-        .where(Extraction.event_set_id == field.event_set_id, Extraction.recipe_id == recipe_id)
+        .where(*chosen)
         .order_by(Extraction.source_id)
     ).all()
-    regions = _regions(connection, field.event_set_id, recipe_id)
+    regions = region_shapes(connection, chosen)
     model = recipe.exposure.psf_fraction == "model"
-    return [
+    units = tuple(
         ExtractUnit(
             row.source_id,
             row.id,
-            row.flags & int(APERTURE_FLAGS),
-            _aperture(row, regions.get(row.id, {}), model),
-            upstream[row.source_id].result_hash or "",
-            chosen[row.source_id],
-            images.get(row.source_id),
+            row.flags & int(APERTURE_FLAGS if inputs.apertures[row.source_id].done else Flag.FAILED),
+            _aperture(row, regions.get(row.id, {}), model) if inputs.apertures[row.source_id].done else None,
+            inputs.apertures[row.source_id].result_hash or "",
+            inputs.images.get(row.source_id),
         )
         for row in rows
-        if row.source_id in chosen
-    ]
+    )
+    return ExtractJob(
+        field_key(field), units, recipe.energy_bands, place.survey.calibration_key, field.psf_blur
+    )
 
 
-def _regions(connection: Connection, event_set_id: int, recipe_id: int) -> dict[int, dict[str, Any]]:
+def region_shapes(
+    connection: Connection, chosen: Sequence[ColumnElement[bool]]
+) -> dict[int, dict[str, dict[str, Any]]]:
+    """Regions of extractions that meet conditions, as stored: by row number of the extraction and role."""
     rows = connection.execute(
         select(RegionRow.extraction_id, RegionRow.role, RegionRow.shape)
         .join(Extraction, Extraction.id == RegionRow.extraction_id)
-        .where(Extraction.event_set_id == event_set_id, Extraction.recipe_id == recipe_id)
+        .where(*chosen)
     )
-    found: dict[int, dict[str, Any]] = {}
+    found: dict[int, dict[str, dict[str, Any]]] = {}
     for row in rows:
         found.setdefault(row.extraction_id, {})[row.role] = row.shape
     return found
@@ -201,16 +198,16 @@ def _aperture(row: Any, shapes: dict[str, Any], model_psf: bool) -> Aperture | N
     )
 
 
-def _psf(unit: ExtractUnit, aperture: Aperture, field: ObservedField, blur: float) -> PsfModel:
+def _psf(unit: ExtractUnit, aperture: Aperture, field: ObservedField, job: ExtractJob) -> PsfModel:
     if unit.psf_image is None:
-        return open_calibration().psf.with_blur(blur)
+        return psf_of(job.calibration, job.psf_blur)
     path, sha256 = unit.psf_image
     check_unchanged(path, sha256, "a PSF image")
     ra, dec = field.events.sky_frame.to_world(aperture.x, aperture.y)
     return read_psf_image(path).at(float(ra), float(dec))
 
 
-def compute(job: ExtractJob) -> list[ExtractResult]:
+def compute(job: ExtractJob) -> list[Result[Extracted]]:
     """Measure a batch; a unit that fails gives its reason and leaves the others alone.
 
     Raises
@@ -220,22 +217,24 @@ def compute(job: ExtractJob) -> list[ExtractResult]:
     """
     if any(unit.aperture is not None for unit in job.units):
         observed_field(job.field)
-    results = []
+    results: list[Result[Extracted]] = []
     for unit in job.units:
         if unit.aperture is None:
-            results.append(_nothing(unit, job.bands, unit.flags))
-            continue
-        found = attempt(partial(_measure, unit, unit.aperture, job))
+            found: Extracted | Failure = _nothing(unit.flags, job.bands)
+        else:
+            found = attempt(partial(_measure, unit, unit.aperture, job))
         if isinstance(found, Failure):
-            failed = _nothing(unit, job.bands, unit.flags | int(Flag.FAILED))
-            found = ExtractResult(unit, failed.extraction, failed.measurements, found.reason, found.message)
-        results.append(found)
+            results.append(Result.failed(unit.source_id, found.reason, found.message))
+        else:
+            content = {name: value for name, value in found.extraction.items() if name != "id"}
+            content_hash = fingerprint(unit.aperture_hash, content, found.measurements)
+            results.append(Result(unit.source_id, content_hash, found))
     return results
 
 
-def _measure(unit: ExtractUnit, aperture: Aperture, job: ExtractJob) -> ExtractResult:
+def _measure(unit: ExtractUnit, aperture: Aperture, job: ExtractJob) -> Extracted:
     field = observed_field(job.field)
-    found = measure.extract(field, aperture, job.bands, _psf(unit, aperture, field, job.psf_blur))
+    found = measure.extract(field, aperture, job.bands, _psf(unit, aperture, field, job))
     widest = max(range(len(job.bands)), key=lambda i: job.bands[i].hi - job.bands[i].lo)
     good = found.bands[widest].psf_good_frac_aper
     flags = unit.flags | int(found.flags)
@@ -243,7 +242,6 @@ def _measure(unit: ExtractUnit, aperture: Aperture, job: ExtractJob) -> ExtractR
         flags |= int(Flag.PARTIAL_EXPOSURE)
     has_background = found.area_aperbkg > 0
     extraction = {
-        "id": unit.extraction_id,
         "flags": flags,
         "good_frac": good,
         "theta_aperbkg": found.theta_aperbkg if has_background else None,
@@ -267,10 +265,10 @@ def _measure(unit: ExtractUnit, aperture: Aperture, job: ExtractJob) -> ExtractR
         }
         for band in found.bands
     )
-    return ExtractResult(unit, extraction, measurements)
+    return Extracted(extraction, measurements)
 
 
-def _nothing(unit: ExtractUnit, bands: Sequence[Band], flags: int) -> ExtractResult:
+def _nothing(flags: int, bands: Sequence[Band]) -> Extracted:
     extraction = dict.fromkeys(
         (
             "good_frac",
@@ -294,46 +292,37 @@ def _nothing(unit: ExtractUnit, bands: Sequence[Band], flags: int) -> ExtractRes
             "psf_good_frac_aperbkg",
         )
     )
-    columns = {"id": unit.extraction_id, "flags": flags, **extraction}
-    return ExtractResult(unit, columns, tuple({"flags": 0, **empty} for _ in bands))
+    return Extracted({"flags": flags, **extraction}, tuple({"flags": 0, **empty} for _ in bands))
 
 
-def store(
-    writer: Writer,
-    run_id: int,
-    recipe_id: int,
-    field: FieldInput,
-    results: Sequence[ExtractResult],
-    bands: Sequence[int],
-) -> None:
-    """Store a batch of results; `bands` are the row numbers of the recipe's bands in its order.
-
-    Rows of a result that is what it was stay as they are: later stages have written into them.
-    """
-    done = [
-        UnitResult(
-            result.unit.source_id,
-            result.unit.fingerprint,
-            None if result.reason else _result_hash(result),
-            result.reason,
-            result.message,
+def store(writer: Writer, place: Place, run_id: int, results: Sequence[Result[Extracted]]) -> None:
+    """Store a batch; what cannot be extracted keeps the flags of its apertures, and says that it failed."""
+    bands = place.bands
+    rows = {
+        row.source_id: row
+        for row in writer.connection.execute(
+            select(Extraction.source_id, Extraction.id, Extraction.flags).where(
+                Extraction.event_set_id == place.observed.event_set_id,
+                Extraction.recipe_id == place.recipe_id,
+                Extraction.source_id.in_([result.source_id for result in results]),
+            )
+        )
+    }
+    found = {
+        rows[result.source_id].id: result.value
+        or _nothing(
+            rows[result.source_id].flags & int(APERTURE_FLAGS) | int(Flag.FAILED), place.recipe.energy_bands
         )
         for result in results
+        if result.source_id in rows
+    }
+    writer.update_many(
+        Extraction, [{"id": row_id, **item.extraction, "run_id": run_id} for row_id, item in found.items()]
+    )
+    writer.delete(Measurement, Measurement.extraction_id.in_(found) & Measurement.band_id.not_in(bands))
+    measurements = [
+        {"run_id": run_id, "extraction_id": row_id, "band_id": band_id, **columns}
+        for row_id, item in found.items()
+        for band_id, columns in zip(bands, item.measurements, strict=True)
     ]
-    states = unit_states(writer.connection, STAGE, recipe_id, field.scope)
-    changed = [result for result, unit in zip(results, done, strict=True) if is_changed(unit, states)]
-    writer.update_many(Extraction, [{**result.extraction, "run_id": run_id} for result in changed])
-    extractions = [result.unit.extraction_id for result in changed]
-    writer.delete(Measurement, Measurement.extraction_id.in_(extractions) & Measurement.band_id.not_in(bands))
-    rows = [
-        {"run_id": run_id, "extraction_id": result.unit.extraction_id, "band_id": band_id, **columns}
-        for result in changed
-        for band_id, columns in zip(bands, result.measurements, strict=True)
-    ]
-    writer.upsert(Measurement, rows, key=("extraction_id", "band_id"))
-    store_units(writer, run_id, STAGE, recipe_id, field.scope, field.event_set_id, done)
-
-
-def _result_hash(result: ExtractResult) -> str:
-    extraction = {name: value for name, value in result.extraction.items() if name != "id"}
-    return fingerprint(result.unit.aperture_hash, extraction, result.measurements)
+    writer.upsert(Measurement, measurements, key=("extraction_id", "band_id"))

@@ -23,6 +23,7 @@ class FieldKey:
     field_of_view: tuple[Path, str] | None
     gti: tuple[Path, str] | None
     exclude_times: tuple[tuple[float, float], ...]
+    dead_time: tuple[Path, str] | None = None
 
 
 def field_key(field: FieldInput) -> FieldKey:
@@ -36,6 +37,7 @@ def field_key(field: FieldInput) -> FieldKey:
         field_of_view=field.field_of_view,
         gti=field.gti,
         exclude_times=field.exclude_times,
+        dead_time=field.dead_time,
     )
 
 
@@ -51,7 +53,12 @@ def observed_field(key: FieldKey) -> ObservedField:
     check_unchanged(key.path, key.sha256, "an event list")
     for path, sha256 in key.aspect:
         check_unchanged(path, sha256, "an aspect solution")
-    for file, kind in ((key.bad_pixels, "a bad-pixel file"), (key.mask, "a mask file")):
+    companions = (
+        (key.bad_pixels, "a bad-pixel file"),
+        (key.mask, "a mask file"),
+        (key.dead_time, "a dead time file"),
+    )
+    for file, kind in companions:
         if file is not None:
             check_unchanged(*file, kind)
     return load_observed_field(
@@ -62,6 +69,7 @@ def observed_field(key: FieldKey) -> ObservedField:
         fov_file=_path(key.field_of_view),
         gti_file=_path(key.gti),
         exclude_times=key.exclude_times,
+        dead_time_file=_path(key.dead_time),
     )
 
 

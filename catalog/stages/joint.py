@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ from sqlalchemy import Connection, select
 from catalog.apertures.groups import Influence
 from catalog.apertures.region import Region, region_from_dict
 from catalog.calibration.psf import PsfLibrary
-from catalog.measure.joint_photometry import joint_photometry
+from catalog.measure.joint_photometry import JointResult, joint_photometry
 from catalog.measure.photometry import CSC_CONFIDENCE, Counted, posterior_factors
 from catalog.measure.shared_light import Crowd, find_influence, mean_energies, shared_light
 from catalog.schema.tables import Extraction, RegionRow, Source
-from catalog.stages.photometry import JointRows, PhotometryContext, count_arrays, load
+from catalog.stages.calibration_cache import psf_of
+from catalog.stages.photometry_rows import PhotometryContext, count_arrays, load_counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,20 +45,65 @@ class FieldCrowd:
     pixel_scale: float
     companions: dict[int, tuple[int, ...]]
 
+    def around(self, source_ids: Collection[int]) -> FieldCrowd:
+        """The groups that some sources are part of, with all their members."""
+        wanted = set(source_ids)
+        groups = [] if self.influence is None else self.influence.members()
+        groups = [group for group in groups if any(self.source_ids[i] in wanted for i in group)]
+        if self.crowd is None or self.influence is None or not groups:
+            return ALONE
+        rows = np.sort(np.concatenate(groups))
+        place = np.full(len(self.source_ids), -1)
+        place[rows] = np.arange(len(rows))
+        pairs = place[self.influence.pairs]
+        # Members of a group share its number, the row of its first: the order of all is kept.
+        group = place[self.influence.group[rows]]
+        return FieldCrowd(
+            [self.source_ids[i] for i in rows],
+            _rows_of(self.crowd, rows),
+            Influence(pairs[(pairs >= 0).all(axis=1)], group),
+            self.pixel_scale,
+            {},
+        )
+
+
+ALONE = FieldCrowd([], None, None, 1.0, {})
+"""No source influences another."""
+
+
+def _rows_of(crowd: Crowd, rows: NDArray[np.intp]) -> Crowd:
+    def taken(value: Any) -> Any:
+        return [value[i] for i in rows] if isinstance(value, list) else value[rows]
+
+    return Crowd(**{item.name: taken(getattr(crowd, item.name)) for item in fields(crowd)})
+
+
+@dataclass(frozen=True, eq=False)
+class JointRows:
+    """Joint photometry of sources by source id."""
+
+    rows: dict[int, int]
+    result: JointResult
+
+    def of(self, source_ids: Sequence[int]) -> JointResult:
+        """The results of sources; those measured alone have none."""
+        return self.result.take(np.array([self.rows.get(i, -1) for i in source_ids], dtype=np.intp))
+
 
 def load_crowd(
     connection: Connection, context: PhotometryContext, recipe_id: int, psf: PsfLibrary
 ) -> FieldCrowd:
     """Read the extractions of an event set and find its groups."""
-    alone = FieldCrowd([], None, None, 1.0, {})
     if context.recipe.crowding.method != "joint":
-        return alone
+        return ALONE
     places = _places(connection, context, recipe_id)
-    extractions, measurements = load(connection, context, recipe_id, [row.source_id for row in places])
+    extractions, measurements = load_counted(
+        connection, context, recipe_id, [row.source_id for row in places]
+    )
     by_id = {row.source_id: row for row in extractions if row.area_aper is not None}
     used = [row for row in places if row.source_id in by_id and row.area_aperbkg is not None]
     if len(used) < 2:
-        return alone
+        return ALONE
     rows = [by_id[row.source_id] for row in used]
     regions = _regions(connection, context, recipe_id)
     factors, counted = _factors(context, rows, measurements)
@@ -135,40 +181,33 @@ def _factors(
         chosen = [i for i, row in enumerate(rows) if row.chip_id == chip]
         group = [rows[i] for i in chosen]
         position = (np.array([row.theta for row in group]), np.array([row.phi for row in group]))
-        counted: Counted = count_arrays(
-            context, chip, group, [measurements[row.id] for row in group], position
-        )
+        table = [measurements[row.id] for row in group]
+        counted: Counted = count_arrays(context, context.calibration, group, table, position)
         values = (*posterior_factors(counted, context.recipe.background.follows), counted.n, counted.m)
-        for table, value in zip(tables, values, strict=True):
-            table[chosen] = value
+        for filled, value in zip(tables, values, strict=True):
+            filled[chosen] = value
         for i, own in zip(chosen, counted.energy_aper, strict=True):
             events[i] = own
     return tables, events
 
 
-def measure(
-    context: PhotometryContext, field: FieldCrowd, stale: Collection[int], psf: PsfLibrary
-) -> JointRows | None:
-    """Measure the groups that have a stale member; None when there is none."""
+def measure(context: PhotometryContext, field: FieldCrowd) -> JointRows | None:
+    """Measure all groups; None when there is none."""
     if field.crowd is None or field.influence is None:
         return None
-    wanted = set(stale)
-    groups = [
-        group for group in field.influence.members() if any(field.source_ids[i] in wanted for i in group)
-    ]
-    if not groups:
-        return None
-    members = np.zeros(len(field.source_ids), dtype=bool)
-    members[np.concatenate(groups)] = True
-    pairs = field.influence.pairs[members[field.influence.pairs[:, 0]]]
-    light = shared_light(
-        field.crowd, pairs, context.recipe.energy_bands, psf, context.field.roll_pnt, field.pixel_scale
-    )
     recipe = context.recipe
+    light = shared_light(
+        field.crowd,
+        field.influence.pairs,
+        recipe.energy_bands,
+        psf_of(context.calibration_key, context.field.psf_blur),
+        context.field.roll_pnt,
+        field.pixel_scale,
+    )
     result = joint_photometry(
         field.crowd,
         light,
-        groups,
+        field.influence.members(),
         (recipe.confidence, CSC_CONFIDENCE),
         recipe.crowding.seed,
         recipe.crowding.psf_error,

@@ -20,6 +20,7 @@ from catalog.measure.posterior_columns import Columns
 from catalog.recipes.recipe import Recipe
 from catalog.stages import apertures
 from catalog.stages.field_cache import field_key, observed_field
+from catalog.stages.pairs import NEAR_POINTING
 from catalog.stages.project import Project
 from catalog.stages.recipe_store import stored_recipes
 from catalog.stages.work import FieldInput, SourceTable, field_inputs, source_table
@@ -67,6 +68,10 @@ class LimitRow:
     log10_prob_no_source: float
 
 
+Seen = tuple[Counted, Columns, int]
+"""What an observation found, and the number of the band in it."""
+
+
 def limits_at(project: Project, ra: float, dec: float, recipe: str) -> list[LimitRow]:
     """Measure a position (degrees ICRS) in all observations that see it; nothing is stored.
 
@@ -87,19 +92,18 @@ def limits_at(project: Project, ra: float, dec: float, recipe: str) -> list[Limi
     alone = chosen.model_copy(update={"crowding": chosen.crowding.model_copy(update={"method": "exclude"})})
     calibration, spectrum = project.calibration(), project.spectrum()
     rows: list[LimitRow] = []
-    seen: list[tuple[Counted, Columns]] = []
+    seen: dict[Band, list[Seen]] = {}
     for field in fields:
-        found = _one_field(alone, field, together, calibration, spectrum)
+        here = field.recipe_here(alone)
+        found = _one_field(here, field, together, field.calibration(calibration), spectrum)
         if found is None:
             continue
         theta, counted, columns = found
-        seen.append((counted, columns))
         obs_id = field.scope.split("/")[0]
-        rows += [
-            _row(obs_id, band.name, theta, columns, counted, j) for j, band in enumerate(chosen.energy_bands)
-        ]
-    if len(seen) > 1:
-        rows += [_merged(alone, band, j, seen, spectrum) for j, band in enumerate(chosen.energy_bands)]
+        for j, band in enumerate(here.energy_bands):
+            seen.setdefault(band, []).append((counted, columns, j))
+            rows.append(_row(obs_id, band.name, theta, columns, counted, j))
+    rows += [_merged(alone, band, own, spectrum) for band, own in seen.items() if len(own) > 1]
     return rows
 
 
@@ -126,13 +130,13 @@ def _one_field(
     a, d = np.radians(sources.ra), np.radians(sources.dec)
     a0, d0 = np.radians(field.ra_pnt), np.radians(field.dec_pnt)
     cosine = np.sin(d) * np.sin(d0) + np.cos(d) * np.cos(d0) * np.cos(a - a0)
-    near = np.flatnonzero(cosine >= np.cos(np.radians(apertures.NEAR_POINTING)))
+    near = np.flatnonzero(cosine >= np.cos(np.radians(NEAR_POINTING)))
     if len(sources) - 1 not in near:
         return None
-    psf = calibration.psf.with_blur(field.psf_blur)
-    unit = apertures.plan(recipe, field, sources, near, psf)[-1]
+    psf = calibration.psf
+    unit = apertures.find_units(recipe, field, sources, near, psf)[-1]
     observed = observed_field(field_key(field))
-    record = apertures.compute([unit], recipe, field, observed, sources, psf)[0]
+    record = apertures.place_sources([unit], recipe, field, observed, sources, psf)[0]
     if not record["regions"]:
         return None
     aperture = Aperture(
@@ -207,15 +211,14 @@ def _row(obs_id: str, band: str, theta: float, columns: Columns, counted: Counte
 def _merged(
     recipe: Recipe,
     band: Band,
-    j: int,
-    seen: Sequence[tuple[Counted, Columns]],
+    seen: Sequence[Seen],
     spectrum: ReferenceSpectrum,
 ) -> LimitRow:
     def column(name: str) -> NDArray[np.float64]:
-        return np.array([columns[name][0, j] for _, columns in seen], dtype=float)
+        return np.array([columns[name][0, j] for _, columns, j in seen], dtype=float)
 
     def own(name: str) -> NDArray[np.float64]:
-        return np.array([getattr(counted, name)[0, j] for counted, _ in seen], dtype=float)
+        return np.array([getattr(counted, name)[0, j] for counted, _, j in seen], dtype=float)
 
     nothing = np.full(len(seen), np.nan)
     members = Members(
@@ -227,7 +230,7 @@ def _merged(
         psf_good_frac_aper=own("psf_good_frac_aper"),
         psf_good_frac_aperbkg=own("psf_good_frac_aperbkg"),
         bkg_ratio=column("bkg_ratio"),
-        livetime=np.array([counted.livetime[0] for counted, _ in seen]),
+        livetime=np.array([counted.livetime[0] for counted, _, _ in seen]),
         area_band=column("area_band"),
         fluence_aper=column("fluence_aper"),
         fluence_aperbkg=column("fluence_aperbkg"),

@@ -140,7 +140,10 @@ def rename_source(project: Project, text: str, label: str, why: str | None = Non
 
 
 def history(connection: Connection, text: str | None = None) -> list[HistoryRow]:
-    """Return what happened to sources, oldest first; a removed source is found by its last name.
+    """Return what happened to sources, oldest first.
+
+    A source that is there is meant before one that was removed. That one is found by its number, any label
+    or any name it had.
 
     Raises
     ------
@@ -162,9 +165,26 @@ def history(connection: Connection, text: str | None = None) -> list[HistoryRow]
 
 
 def _origins(connection: Connection, text: str) -> Sequence[int]:
-    named = SourceEvent.name.endswith(f" {text}", autoescape=True) | (SourceEvent.name == text)
-    past = connection.scalars(select(SourceEvent.origin_hpx29).where(named).distinct()).all()
-    return past or [find_source(connection, text).origin_hpx29]
+    try:
+        return [find_source(connection, text).origin_hpx29]
+    except UnknownNameError as error:
+        past = connection.scalars(_past_origins(text)).all()
+        if error.code == "AMBIGUOUS_SOURCE" or not past:
+            raise
+        return past
+
+
+def _past_origins(text: str) -> Any:
+    """Select the origins of sources that ever had a number, label or name."""
+    had = [
+        SourceEvent.name == text,
+        SourceEvent.name.endswith(f" {text}", autoescape=True),
+        SourceEvent.label == text,
+        (SourceEvent.action == "renamed") & or_(SourceEvent.old_value == text, SourceEvent.new_value == text),
+    ]
+    if text.isdecimal():
+        had.append(SourceEvent.source_id == int(text))
+    return select(SourceEvent.origin_hpx29).where(or_(*had)).distinct()
 
 
 def _position(ra: float, dec: float) -> str:
@@ -190,5 +210,7 @@ def _record(
         "old_value": old,
         "new_value": new,
         "why": why,
+        "source_id": source.id,
+        "label": source.label,
     }
     writer.insert(SourceEvent, [row])

@@ -24,14 +24,14 @@ from catalog.schema.tables import (
     MergedMeasurement,
     MergeMember,
     Observation,
-    WorkUnit,
 )
-from catalog.stages.fingerprint import fingerprint
-from catalog.stages.work import EVERYWHERE, SourceTable, UnitResult, UnitState, store_units
+from catalog.stages.fingerprint import Inputs, fingerprint
+from catalog.stages.stage import Place, Plan, Result
+from catalog.stages.upstream import merged_inputs
 from catalog.store.door import Writer
 
 STAGE = "merge"
-VERSION = 2
+VERSION = 4
 PURPOSE = "photometry"
 
 UPSTREAM = ("apertures", "extract", "photometry")
@@ -56,84 +56,77 @@ class MergeContext:
     recipe: Recipe
     spectrum: ReferenceSpectrum
 
-    def common(self) -> str:
-        """Hash of what every merge depends on."""
+    def common(self) -> Inputs:
+        """What every merge depends on."""
         recipe = self.recipe
-        return fingerprint(
-            VERSION,
-            [self.spectrum.photon_index, self.spectrum.nh, self.spectrum.absorption],
-            recipe.confidence,
-            [recipe.limit.alpha, recipe.limit.power],
-            recipe.merging.model_dump(),
-            [(band.name, band.lo, band.hi) for band in recipe.energy_bands],
+        return Inputs.of(
+            code=VERSION,
+            spectrum=[self.spectrum.photon_index, self.spectrum.nh, self.spectrum.absorption],
+            recipe=[recipe.confidence, [recipe.limit.alpha, recipe.limit.power], recipe.merging.model_dump()],
+            bands=[(band.name, band.lo, band.hi) for band in recipe.energy_bands],
         )
 
 
-def plan(
-    connection: Connection,
-    context: MergeContext,
-    recipe_id: int,
-    sources: SourceTable,
-    states: dict[int, UnitState],
-) -> dict[int, str]:
-    """Return fingerprints of the stale merges by source id."""
-    hashes: dict[int, list[tuple[str, str, str | None]]] = {int(source_id): [] for source_id in sources.id}
-    rows = connection.execute(
-        select(WorkUnit.source_id, WorkUnit.scope, WorkUnit.stage, WorkUnit.result_hash)
-        .where(WorkUnit.recipe_id == recipe_id, WorkUnit.stage.in_(UPSTREAM))
-        .order_by(WorkUnit.scope, WorkUnit.stage)
-    )
-    for row in rows:
-        hashes[row.source_id].append((row.scope, row.stage, row.result_hash))
-    common = context.common()
-    found = {}
-    for source_id, parts in hashes.items():
-        value = fingerprint(common, parts)
-        known = states.get(source_id)
-        if known is None or not known.done or known.fingerprint != value:
-            found[source_id] = value
-    return found
+@dataclass(frozen=True, eq=False)
+class MergeJob:
+    """Extractions of a batch and their measurements by extraction and band; `bands` are row numbers."""
+
+    context: MergeContext
+    source_ids: Sequence[int]
+    bands: Sequence[int]
+    extractions: Sequence[Any]
+    measured: dict[int, dict[int, Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class MergeResult:
+class Merged:
     """Columns of one merge, its members and its measurements by band row number."""
 
-    source_id: int
     merge: dict[str, Any]
     members: tuple[tuple[int, bool, str | None], ...]
     measurements: dict[int, dict[str, Any]]
 
 
-def compute(
-    connection: Connection,
-    context: MergeContext,
-    recipe_id: int,
-    source_ids: Sequence[int],
-    bands: dict[str, int],
-) -> list[MergeResult]:
+def plan(connection: Connection, place: Place) -> Plan:
+    """Return the inputs of the merges of all sources."""
+    context = MergeContext(place.recipe, place.survey.spectrum)
+    return Plan(merged_inputs(connection, place, UPSTREAM, context.common()), shared=context)
+
+
+def load(connection: Connection, place: Place, plan: Plan, source_ids: Sequence[int]) -> MergeJob:
+    """Read the extractions of a batch."""
+    return MergeJob(
+        plan.shared,
+        source_ids,
+        place.bands,
+        _extractions(connection, place.recipe_id, source_ids),
+        _measurements(connection, place.recipe_id, source_ids),
+    )
+
+
+def compute(job: MergeJob) -> list[Result[Merged]]:
     """Merge the extractions of sources; one that no observation saw gets a row that says so."""
-    extractions = _extractions(connection, recipe_id, source_ids)
-    measured = _measurements(connection, recipe_id, source_ids)
-    used = {row.id: _usable(row, measured.get(row.id, {}), context.recipe) for row in extractions}
-    by_source: dict[int, list[Any]] = {source_id: [] for source_id in source_ids}
-    for row in extractions:
+    context = job.context
+    used = {row.id: _usable(row, job.measured.get(row.id, {}), context.recipe) for row in job.extractions}
+    by_source: dict[int, list[Any]] = {source_id: [] for source_id in job.source_ids}
+    for row in job.extractions:
         by_source[row.source_id].append(row)
-    columns: dict[int, dict[int, dict[str, Any]]] = {source_id: {} for source_id in source_ids}
-    for band in context.recipe.energy_bands:
-        band_id = bands[band.name]
-        merged = _merge_one_band(context, band, band_id, by_source, used, measured)
+    columns: dict[int, dict[int, dict[str, Any]]] = {source_id: {} for source_id in job.source_ids}
+    for band, band_id in zip(context.recipe.energy_bands, job.bands, strict=True):
+        merged = _merge_one_band(context, band, band_id, by_source, used, job.measured)
         for source_id, row in merged.items():
             columns[source_id][band_id] = row
-    return [
-        MergeResult(
-            source_id,
-            _summary(by_source[source_id], used),
-            tuple((row.id, used[row.id] is None, used[row.id]) for row in by_source[source_id]),
+    results = []
+    for source_id in job.source_ids:
+        own = by_source[source_id]
+        found = Merged(
+            _summary(own, used),
+            tuple((row.id, used[row.id] is None, used[row.id]) for row in own),
             columns[source_id],
         )
-        for source_id in source_ids
-    ]
+        content = [found.measurements[band_id] for band_id in job.bands]
+        results.append(Result(source_id, fingerprint(found.merge, content), found))
+    return results
 
 
 def _extractions(connection: Connection, recipe_id: int, source_ids: Sequence[int]) -> Sequence[Any]:
@@ -182,10 +175,10 @@ def _measurements(
 
 def _usable(extraction: Any, measurements: dict[int, Any], recipe: Recipe) -> str | None:
     """Why an extraction cannot enter a merge; None when it can."""
-    if not extraction.in_fov:
-        return "outside_fov"
     if extraction.flags & Flag.FAILED:
         return "failed"
+    if not extraction.in_fov:
+        return "outside_fov"
     if extraction.area_aper is None:
         return "no_aperture"
     if not measurements or any(row.bkg_ratio is None for row in measurements.values()):
@@ -219,7 +212,9 @@ def _merge_one_band(
             offsets.append(len(rows))
     empty = dict.fromkeys(COLUMNS)
     merged: dict[int, dict[str, Any]] = {
-        source_id: {**empty, "flags": 0} for source_id in by_source if source_id not in set(sources)
+        source_id: {**empty, "flags": _no_band(extractions, used)}
+        for source_id, extractions in by_source.items()
+        if source_id not in set(sources)
     }
     if sources:
         recipe = context.recipe
@@ -236,6 +231,11 @@ def _merge_one_band(
             if offsets[k + 1] - offsets[k] == 1:
                 merged[source_id] |= _joint_alone(rows[offsets[k]][1], merged[source_id]["flags"])
     return merged
+
+
+def _no_band(extractions: list[Any], used: dict[int, str | None]) -> int:
+    """Flags of a band without members: observations may have seen the source in other bands."""
+    return int(Flag.BAND_NOT_MEASURED) if any(used[row.id] is None for row in extractions) else 0
 
 
 def _joint_alone(measurement: Any, flags: int) -> dict[str, Any]:
@@ -286,9 +286,9 @@ def _summary(extractions: list[Any], used: dict[int, str | None]) -> dict[str, A
     flags = combine(row.flags for row in own) & int(_SUMMARY_FLAGS)
     if not own:
         flags |= combine(row.flags for row in extractions)
-        if not any(row.in_fov for row in extractions):
+        if not any(row.in_fov or used[row.id] == "failed" for row in extractions):
             flags |= int(Flag.OUTSIDE_FOV)
-    elif any(row.in_fov and used[row.id] is not None for row in extractions):
+    elif any(used[row.id] not in (None, "outside_fov") for row in extractions):
         flags |= int(Flag.EXCLUDED_FROM_MERGE)
     livetime = sum(row.livetime for row in own)
     return {
@@ -300,64 +300,58 @@ def _summary(extractions: list[Any], used: dict[int, str | None]) -> dict[str, A
     }
 
 
-def store(
-    writer: Writer,
-    run_id: int,
-    recipe_id: int,
-    results: Sequence[MergeResult],
-    fingerprints: dict[int, str],
-    bands: Sequence[int],
-) -> None:
-    """Store a batch."""
+def _failed(place: Place) -> Merged:
+    nothing = {**dict.fromkeys(COLUMNS), "flags": int(Flag.FAILED)}
+    merge = {**_summary([], {}), "flags": int(Flag.FAILED)}
+    return Merged(merge, (), {band_id: dict(nothing) for band_id in place.bands})
+
+
+def store(writer: Writer, place: Place, run_id: int, results: Sequence[Result[Merged]]) -> None:
+    """Store a batch; a merge that failed has no values."""
+    recipe_id = place.recipe_id
+    found = [(result.source_id, result.value or _failed(place)) for result in results]
     rows = [
         {
             "run_id": run_id,
-            "source_id": result.source_id,
+            "source_id": source_id,
             "recipe_id": recipe_id,
             "purpose": PURPOSE,
-            **result.merge,
+            **merged.merge,
         }
-        for result in results
+        for source_id, merged in found
     ]
     writer.upsert(Merge, rows, key=("source_id", "recipe_id", "purpose"))
-    ids = {
-        row.source_id: row.id
-        for row in writer.connection.execute(
-            select(Merge.id, Merge.source_id).where(
-                Merge.recipe_id == recipe_id,
-                Merge.purpose == PURPOSE,
-                Merge.source_id.in_([result.source_id for result in results]),
-            )
-        )
-    }
+    ids = merge_ids(writer.connection, recipe_id, [source_id for source_id, _ in found])
     chosen = list(ids.values())
     writer.delete(MergeMember, MergeMember.merge_id.in_(chosen))
     writer.insert(
         MergeMember,
         [
-            {"merge_id": ids[result.source_id], "extraction_id": extraction, "used": used, "reason": reason}
-            for result in results
-            for extraction, used, reason in result.members
+            {"merge_id": ids[source_id], "extraction_id": extraction, "used": used, "reason": reason}
+            for source_id, merged in found
+            for extraction, used, reason in merged.members
         ],
     )
     writer.delete(
-        MergedMeasurement, MergedMeasurement.merge_id.in_(chosen) & MergedMeasurement.band_id.not_in(bands)
+        MergedMeasurement,
+        MergedMeasurement.merge_id.in_(chosen) & MergedMeasurement.band_id.not_in(place.bands),
     )
     writer.upsert(
         MergedMeasurement,
         [
-            {"run_id": run_id, "merge_id": ids[result.source_id], "band_id": band_id, **columns}
-            for result in results
-            for band_id, columns in result.measurements.items()
+            {"run_id": run_id, "merge_id": ids[source_id], "band_id": band_id, **columns}
+            for source_id, merged in found
+            for band_id, columns in merged.measurements.items()
         ],
         key=("merge_id", "band_id"),
     )
-    done = [
-        UnitResult(
-            result.source_id,
-            fingerprints[result.source_id],
-            fingerprint(result.merge, [result.measurements[band_id] for band_id in bands]),
+
+
+def merge_ids(connection: Connection, recipe_id: int, source_ids: Sequence[int]) -> dict[int, int]:
+    """Row numbers of the photometry merges of sources, by source id."""
+    rows = connection.execute(
+        select(Merge.id, Merge.source_id).where(
+            Merge.recipe_id == recipe_id, Merge.purpose == PURPOSE, Merge.source_id.in_(source_ids)
         )
-        for result in results
-    ]
-    store_units(writer, run_id, STAGE, recipe_id, EVERYWHERE, None, done)
+    )
+    return {row.source_id: row.id for row in rows}

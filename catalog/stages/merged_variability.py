@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, select
 
-from catalog.calibration.spectrum import ReferenceSpectrum
 from catalog.measure.merged_timing import Epoch, merged_timing
-from catalog.recipes.recipe import Recipe
+from catalog.recipes.recipe import TimingChoice
 from catalog.schema.tables import (
     EventSet,
     Extraction,
@@ -22,99 +21,82 @@ from catalog.schema.tables import (
     MergeMember,
     Observation,
     Variability,
-    WorkUnit,
 )
 from catalog.stages import merge
-from catalog.stages.fingerprint import fingerprint
-from catalog.stages.work import EVERYWHERE, SourceTable, UnitResult, UnitState, store_units
+from catalog.stages.fingerprint import Inputs, fingerprint
+from catalog.stages.stage import Place, Plan, Result, values
+from catalog.stages.upstream import merged_inputs
 from catalog.store.arrays import unpack
 from catalog.store.door import Writer
 
 STAGE = "merged_variability"
-VERSION = 1
+VERSION = 2
 UPSTREAM = ("extract", "photometry", "variability", "merge")
 
 
-@dataclass(frozen=True)
-class MergedVariabilityContext:
-    """Recipe and reference spectrum."""
+@dataclass(frozen=True, eq=False)
+class MergedVariabilityJob:
+    """Observations that entered the merges of a batch, by source and row number of the band."""
 
-    recipe: Recipe
-    spectrum: ReferenceSpectrum
-
-    def common(self) -> str:
-        """Hash of what every unit depends on."""
-        return fingerprint(
-            VERSION,
-            self.spectrum.photon_index,
-            self.recipe.timing.pvalues,
-            [(band.name, band.lo, band.hi) for band in self.recipe.energy_bands],
-        )
+    source_ids: Sequence[int]
+    bands: Sequence[int]
+    merges: dict[int, int]
+    epochs: dict[tuple[int, int], list[Epoch]]
+    photon_index: float
+    timing: TimingChoice
 
 
 @dataclass(frozen=True, eq=False)
-class MergedVariabilityResult:
+class MergedTests:
     """Columns of one source by band row number, and the merge they belong to (None: there is none yet)."""
 
-    source_id: int
     merge_id: int | None
     rows: dict[int, dict[str, Any]]
 
 
-def plan(
-    connection: Connection,
-    context: MergedVariabilityContext,
-    recipe_id: int,
-    sources: SourceTable,
-    states: dict[int, UnitState],
-) -> dict[int, str]:
-    """Return fingerprints of the stale units by source id."""
-    hashes: dict[int, list[tuple[str, str, str | None]]] = {int(source_id): [] for source_id in sources.id}
-    rows = connection.execute(
-        select(WorkUnit.source_id, WorkUnit.scope, WorkUnit.stage, WorkUnit.result_hash)
-        .where(WorkUnit.recipe_id == recipe_id, WorkUnit.stage.in_(UPSTREAM))
-        .order_by(WorkUnit.scope, WorkUnit.stage)
+def plan(connection: Connection, place: Place) -> Plan:
+    """Return the inputs of all sources."""
+    recipe = place.recipe
+    common = Inputs.of(
+        code=VERSION,
+        spectrum=place.survey.spectrum.photon_index,
+        recipe=[recipe.timing.pvalues, recipe.timing.area_error],
+        bands=[(band.name, band.lo, band.hi) for band in recipe.energy_bands],
     )
-    for row in rows:
-        hashes[row.source_id].append((row.scope, row.stage, row.result_hash))
-    common = context.common()
-    found = {}
-    for source_id, parts in hashes.items():
-        value = fingerprint(common, parts)
-        known = states.get(source_id)
-        if known is None or not known.done or known.fingerprint != value:
-            found[source_id] = value
-    return found
+    return Plan(merged_inputs(connection, place, UPSTREAM, common))
 
 
-def compute(
-    connection: Connection,
-    context: MergedVariabilityContext,
-    recipe_id: int,
-    source_ids: Sequence[int],
-    bands: Sequence[int],
-) -> list[MergedVariabilityResult]:
-    """Test the merges of sources; `bands` are the row numbers of the recipe's bands."""
-    merges = {
-        row.source_id: row.id
-        for row in connection.execute(
-            select(Merge.id, Merge.source_id).where(
-                Merge.recipe_id == recipe_id,
-                Merge.purpose == merge.PURPOSE,
-                Merge.source_id.in_(source_ids),
-            )
+def load(
+    connection: Connection, place: Place, _plan: Plan, source_ids: Sequence[int]
+) -> MergedVariabilityJob:
+    """Read the observations of a batch."""
+    return MergedVariabilityJob(
+        source_ids,
+        place.bands,
+        merge.merge_ids(connection, place.recipe_id, source_ids),
+        _epochs(connection, place.recipe_id, source_ids, place.bands),
+        place.survey.spectrum.photon_index,
+        place.recipe.timing,
+    )
+
+
+def compute(job: MergedVariabilityJob) -> list[Result[MergedTests]]:
+    """Test the merges of sources."""
+    index, choice = job.photon_index, job.timing
+    results = []
+    for source_id in job.source_ids:
+        found = MergedTests(
+            job.merges.get(source_id),
+            {
+                band: merged_timing(
+                    job.epochs.get((source_id, band), ()), index, choice.pvalues, choice.area_error
+                )
+                for band in job.bands
+            },
         )
-    }
-    epochs = _epochs(connection, recipe_id, source_ids, bands)
-    index, method = context.spectrum.photon_index, context.recipe.timing.pvalues
-    return [
-        MergedVariabilityResult(
-            source_id,
-            merges.get(source_id),
-            {band: merged_timing(epochs.get((source_id, band), ()), index, method) for band in bands},
-        )
-        for source_id in source_ids
-    ]
+        content_hash = fingerprint(found.merge_id is None, list(found.rows.values()))
+        results.append(Result(source_id, content_hash, found))
+    return results
 
 
 def _epochs(
@@ -145,6 +127,9 @@ def _epochs(
             Measurement.psf_good_frac_aper,
             Measurement.psf_good_frac_aperbkg,
             Measurement.bkg_ratio,
+            Measurement.joint_cnts_aperbkg,
+            Measurement.joint_psf_frac_aperbkg,
+            Measurement.joint_bkg_ratio,
             Measurement.area_band,
             Measurement.response_index1,
             Measurement.response_index3,
@@ -162,11 +147,11 @@ def _epochs(
         grouped.setdefault((row.source_id, row.band_id), []).append(row)
     found = {}
     for key, own in grouped.items():
-        with_area = all(row.area_band is not None and row.area_band > 0 for row in own)
+        with_area = any(_has_area(row) for row in own)
         found[key] = [
             _epoch(
                 row,
-                with_area,
+                (row.area_band if _has_area(row) else 0.0) if with_area else 1.0,
                 phases.get((row.extraction_id, row.band_id)),
                 tests.get((row.extraction_id, row.band_id), {}),
             )
@@ -175,17 +160,29 @@ def _epochs(
     return found
 
 
-def _epoch(row: Any, with_area: bool, phase: Any, tests: dict[str, Any]) -> Epoch:
-    weight = row.livetime * (row.area_band if with_area else 1.0)
+def _has_area(row: Any) -> bool:
+    return row.area_band is not None and row.area_band > 0
+
+
+def _epoch(row: Any, area: float, phase: Any, tests: dict[str, Any]) -> Epoch:
+    """One observation; `area` is 1 where none has one, and 0 where this one has none but another has."""
+    seen = row.psf_good_frac_aper * row.livetime * area
     ontime = tests.get("ontime_timing") or 0.0
+    if row.joint_cnts_aperbkg is not None:
+        # Neighbours are background: a variable one must not make this source vary.
+        background = row.joint_cnts_aperbkg, row.joint_psf_frac_aperbkg * seen, row.joint_bkg_ratio
+    else:
+        beside = (row.psf_frac_aperbkg or 0.0) * (row.psf_good_frac_aperbkg or 0.0) * row.livetime * area
+        background = row.cnts_aperbkg, beside, row.bkg_ratio
+    m, g, r = background
     return Epoch(
         start=row.tstart,
         n=row.cnts_aper,
-        m=row.cnts_aperbkg,
-        f=row.psf_frac_aper * row.psf_good_frac_aper * weight,
-        g=(row.psf_frac_aperbkg or 0.0) * (row.psf_good_frac_aperbkg or 0.0) * weight,
-        r=row.bkg_ratio,
-        exposure=(row.psf_frac_aper * row.psf_good_frac_aper * weight) if ontime > 0 else 0.0,
+        m=m,
+        f=row.psf_frac_aper * seen,
+        g=g,
+        r=r,
+        exposure=row.psf_frac_aper * seen if ontime > 0 else 0.0,
         index1=np.nan if row.response_index1 is None else row.response_index1,
         index3=np.nan if row.response_index3 is None else row.response_index3,
         phase=phase,
@@ -208,31 +205,16 @@ def _phases(connection: Connection, recipe_id: int, source_ids: Sequence[int]) -
     }
 
 
-def store(
-    writer: Writer,
-    run_id: int,
-    recipe_id: int,
-    results: Sequence[MergedVariabilityResult],
-    fingerprints: dict[int, str],
-) -> None:
-    """Store a batch."""
-    merges = [result.merge_id for result in results if result.merge_id is not None]
-    writer.delete(MergedVariability, MergedVariability.merge_id.in_(merges))
+def store(writer: Writer, place: Place, run_id: int, results: Sequence[Result[MergedTests]]) -> None:
+    """Replace the rows of a batch."""
+    known = merge.merge_ids(writer.connection, place.recipe_id, [result.source_id for result in results])
+    writer.delete(MergedVariability, MergedVariability.merge_id.in_(known.values()))
     writer.insert(
         MergedVariability,
         [
-            {"run_id": run_id, "merge_id": result.merge_id, "band_id": band_id, **columns}
-            for result in results
-            if result.merge_id is not None
-            for band_id, columns in result.rows.items()
+            {"run_id": run_id, "merge_id": item.merge_id, "band_id": band_id, **columns}
+            for item in values(results)
+            if item.merge_id is not None
+            for band_id, columns in item.rows.items()
         ],
     )
-    done = [
-        UnitResult(
-            result.source_id,
-            fingerprints[result.source_id],
-            fingerprint(result.merge_id is None, list(result.rows.values())),
-        )
-        for result in results
-    ]
-    store_units(writer, run_id, STAGE, recipe_id, EVERYWHERE, None, done)

@@ -11,13 +11,13 @@ from typing import Any
 from sqlalchemy import URL
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from catalog.calibration.factory import open_calibration
 from catalog.calibration.provider import Calibration
 from catalog.calibration.spectrum import ReferenceSpectrum
 from catalog.config import SETTINGS_FILE, Settings, load_settings, write_settings
 from catalog.errors import ProjectError, SchemaVersionError
 from catalog.recipes.recipe import Recipe
 from catalog.recipes.shipped import DEFAULT
+from catalog.stages.calibration_cache import CalibrationKey, calibration_of
 from catalog.stages.recipe_store import add_recipe, choose_shipped
 from catalog.store.door import Store
 from catalog.store.engine import database_url, is_writable, on_network, open_engine
@@ -54,12 +54,16 @@ class Project:
     ) -> None:
         self.store.close()
 
-    def calibration(self) -> Calibration:
-        """Open the calibration that the settings name."""
+    def calibration_key(self) -> CalibrationKey:
+        """Return what the calibration of the settings is opened by."""
         chosen = self.settings.calibration
         # "files" names no data of its own: the user's files replace pieces of the packaged calibration.
         provider = "builtin" if chosen.provider == "files" else chosen.provider
-        return open_calibration(provider, chosen.area_table, chosen.rmf, chosen.caldb)
+        return CalibrationKey(provider, chosen.area_table, chosen.rmf, chosen.caldb)
+
+    def calibration(self) -> Calibration:
+        """Open the calibration that the settings name."""
+        return calibration_of(self.calibration_key())
 
     def spectrum(self) -> ReferenceSpectrum:
         """Return the reference spectrum of the settings."""

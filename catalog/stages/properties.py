@@ -21,7 +21,10 @@ from catalog.measure.properties import (
 )
 from catalog.schema.properties import PROPERTY_NAMES
 from catalog.schema.tables import MeasurementProperty, ObservationHardness
+from catalog.stages.apertures import extraction_ids
+from catalog.stages.extract import STAGE as EXTRACT
 from catalog.stages.fingerprint import fingerprint
+from catalog.stages.photometry import STAGE as PHOTOMETRY
 from catalog.stages.property_rows import (
     HARDNESS,
     Measured,
@@ -30,13 +33,16 @@ from catalog.stages.property_rows import (
     chip_group,
     load_measured,
     posterior_input,
+    property_context,
 )
-from catalog.stages.work import FieldInput, UnitResult, UnitState, is_changed, store_units, unit_states
+from catalog.stages.stage import Place, Plan, Result, values
+from catalog.stages.upstream import upstream_states
+from catalog.stages.work import FieldInput
 from catalog.stats.hardness import hardness_many
 from catalog.store.door import Writer
 
 STAGE = "properties"
-VERSION = 1
+VERSION = 2
 
 APRATES = ("src_rate_aprates", "src_rate_aprates_lolim", "src_rate_aprates_hilim")
 COLUMNS = (*PROPERTY_NAMES, *APRATES)
@@ -50,61 +56,62 @@ HARDNESS_COLUMNS = tuple(
 
 
 @dataclass(frozen=True, eq=False)
-class PropertyResult:
+class PropertyJob:
+    """Extractions of a batch in one event set, with their measurements."""
+
+    context: PropertyContext
+    field: FieldInput
+    members: Sequence[Measured]
+    source_ids: Sequence[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Properties:
     """Rows of one extraction by number of the band, and its hardness; no rows where nothing was measured."""
 
-    source_id: int
     extraction_id: int | None
     rows: tuple[dict[str, Any], ...] = ()
     hardness: dict[str, Any] | None = None
 
 
-def plan(
-    context: PropertyContext,
-    upstream: Sequence[dict[int, UnitState]],
-    states: dict[int, UnitState],
-) -> dict[int, str]:
-    """Return fingerprints of the stale units by source id.
-
-    `upstream` are the units of extraction and photometry.
-    """
+def plan(connection: Connection, place: Place) -> Plan:
+    """Return the inputs of all that photometry has seen."""
+    context = property_context(place)
     common = context.common(VERSION)
-    found = {}
+    upstream = [upstream_states(connection, place, stage) for stage in (EXTRACT, PHOTOMETRY)]
+    wanted = {}
     for source_id in upstream[-1]:
         hashes = [stage[source_id].result_hash if source_id in stage else None for stage in upstream]
-        value = fingerprint(common, hashes, context.nh.get(source_id, 0.0))
-        known = states.get(source_id)
-        if known is None or not known.done or known.fingerprint != value:
-            found[source_id] = value
-    return found
+        wanted[source_id] = common.plus(upstream=hashes, nh=context.nh.get(source_id, 0.0))
+    return Plan(wanted, shared=context)
 
 
-def compute(
-    connection: Connection,
-    context: PropertyContext,
-    recipe_id: int,
-    field: FieldInput,
-    source_ids: Sequence[int],
-) -> list[PropertyResult]:
-    """Properties of sources in one event set, all bands at once."""
-    members = load_measured(connection, context, recipe_id, source_ids, field.event_set_id)
-    usable = [member for member in members if member.is_usable]
+def load(connection: Connection, place: Place, plan: Plan, source_ids: Sequence[int]) -> PropertyJob:
+    """Read the measurements of a batch."""
+    field = place.observed
+    members = load_measured(connection, plan.shared, place.recipe_id, source_ids, field.event_set_id)
+    return PropertyJob(plan.shared.of(source_ids), field, members, source_ids)
+
+
+def compute(job: PropertyJob) -> list[Result[Properties]]:
+    """Properties of a batch, all bands at once."""
+    context = job.context
+    usable = [member for member in job.members if member.is_usable]
     rows: dict[int, tuple[dict[str, Any], ...]] = {}
     for chosen in by_chip(usable).values():
         group = [usable[i] for i in chosen]
-        columns = chip_columns(context, field, group)
+        columns = chip_columns(context, job.field, group)
         table = to_rows({name: columns[name] for name in COLUMNS}, (len(group), len(context.bands)))
         for i, member in enumerate(group):
             own = table[i * len(context.bands) : (i + 1) * len(context.bands)]
             rows[member.extraction.source_id] = tuple(own)
     hardness = _hardness(context, usable)
-    extractions = {member.extraction.source_id: member.extraction.id for member in members}
-    return [
-        PropertyResult(
-            source_id, extractions.get(source_id), rows.get(source_id, ()), hardness.get(source_id)
-        )
-        for source_id in source_ids
-    ]
+    extractions = {member.extraction.source_id: member.extraction.id for member in job.members}
+    results = []
+    for source_id in job.source_ids:
+        found = Properties(extractions.get(source_id), rows.get(source_id, ()), hardness.get(source_id))
+        results.append(Result(source_id, fingerprint(found.rows, found.hardness), found))
+    return results
 
 
 def chip_columns(context: PropertyContext, field: FieldInput, members: Sequence[Measured]) -> Columns:
@@ -116,12 +123,13 @@ def chip_columns(context: PropertyContext, field: FieldInput, members: Sequence[
         return np.array([member.value(name) for member in members])
 
     with_area = field.grating == "NONE"
-    spectra = chip_spectra(group, context.calibration, bands)
+    calibration = context.calibration_of(field)
+    spectra = chip_spectra(group, calibration, bands)
     columns = channel_properties(spectra, group, bands, with_area)
     own = table("cnts_aper"), table("cnts_aperbkg")
     columns |= net_counts(*own, group.bkg_ratio)
     nh = np.array([context.nh.get(member.extraction.source_id, 0.0) for member in members])
-    columns |= model_conversions(context.calibration, group, context.model, nh, bands)
+    columns |= model_conversions(calibration, group, context.model, nh, bands)
     for name, events in (("flux_aper_raw", group.energy_aper), ("flux_aperbkg_raw", group.energy_aperbkg)):
         columns[name] = raw_event_flux(events, spectra, group.livetime, bands)
     if not with_area:
@@ -171,48 +179,26 @@ def _hardness(context: PropertyContext, members: Sequence[Measured]) -> dict[int
     return {member.extraction.source_id: row for member, row in zip(members, rows, strict=True)}
 
 
-def store(
-    writer: Writer,
-    run_id: int,
-    recipe_id: int,
-    field: FieldInput,
-    results: Sequence[PropertyResult],
-    fingerprints: dict[int, str],
-    bands: Sequence[int],
-) -> None:
-    """Store a batch; `bands` are the row numbers of the recipe's bands in its order.
-
-    Rows of a result that is what it was stay as they are.
-    """
-    done = [
-        UnitResult(
-            result.source_id, fingerprints[result.source_id], fingerprint(result.rows, result.hardness)
-        )
-        for result in results
-    ]
-    states = unit_states(writer.connection, STAGE, recipe_id, field.scope)
-    changed = [
-        result
-        for result, unit in zip(results, done, strict=True)
-        if is_changed(unit, states) and result.extraction_id is not None
-    ]
-    extractions = [result.extraction_id for result in changed]
+def store(writer: Writer, place: Place, run_id: int, results: Sequence[Result[Properties]]) -> None:
+    """Replace the rows of a batch."""
+    known = extraction_ids(writer.connection, place.observed.event_set_id, place.recipe_id)
+    extractions = [known[result.source_id] for result in results if result.source_id in known]
     writer.delete(MeasurementProperty, MeasurementProperty.extraction_id.in_(extractions))
     writer.delete(ObservationHardness, ObservationHardness.extraction_id.in_(extractions))
+    found = [item for item in values(results) if item.extraction_id is not None]
     writer.insert(
         MeasurementProperty,
         [
-            {"run_id": run_id, "extraction_id": result.extraction_id, "band_id": band_id, **columns}
-            for result in changed
-            for band_id, columns in zip(bands, result.rows, strict=bool(result.rows))
+            {"run_id": run_id, "extraction_id": item.extraction_id, "band_id": band_id, **columns}
+            for item in found
+            for band_id, columns in zip(place.bands, item.rows, strict=bool(item.rows))
         ],
     )
     writer.insert(
         ObservationHardness,
         [
-            {"run_id": run_id, "extraction_id": result.extraction_id, **result.hardness}
-            for result in changed
-            if result.hardness is not None
+            {"run_id": run_id, "extraction_id": item.extraction_id, **item.hardness}
+            for item in found
+            if item.hardness is not None
         ],
     )
-    store_units(writer, run_id, STAGE, recipe_id, field.scope, field.event_set_id, done)

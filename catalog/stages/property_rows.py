@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,9 @@ from catalog.calibration.provider import Calibration
 from catalog.measure.properties import ChipGroup
 from catalog.recipes.recipe import Recipe
 from catalog.schema.tables import BandRow, EventSet, Extraction, Measurement, Observation
-from catalog.stages.fingerprint import fingerprint
+from catalog.stages.calibration_cache import CalibrationKey, field_calibration
+from catalog.stages.fingerprint import Inputs
+from catalog.stages.stage import Place
 from catalog.stages.work import FieldInput
 from catalog.store.arrays import unpack
 
@@ -31,8 +33,8 @@ class PropertyContext:
 
     Attributes
     ----------
-    recipe, calibration
-        Choices, areas.
+    recipe, calibration_key
+        Choices, calibration of the settings.
     fields
         Event sets by row number.
     nh
@@ -40,9 +42,13 @@ class PropertyContext:
     """
 
     recipe: Recipe
-    calibration: Calibration
+    calibration_key: CalibrationKey
     fields: Mapping[int, FieldInput]
     nh: Mapping[int, float]
+
+    def calibration_of(self, field: FieldInput) -> Calibration:
+        """The calibration of an event set."""
+        return field_calibration(self.calibration_key, field.psf_blur, field.user_files[0])
 
     @property
     def bands(self) -> Sequence[Band]:
@@ -55,16 +61,31 @@ class PropertyContext:
         chosen = self.recipe.model
         return SpectralModel(chosen.kind, chosen.parameter, 0.0, chosen.absorber, chosen.abundances)
 
-    def common(self, version: int) -> str:
-        """Hash of what any unit depends on."""
-        return fingerprint(
-            version,
-            self.calibration.identity,
-            self.recipe.model.model_dump(),
-            self.recipe.merging.model_dump(),
-            self.recipe.confidence,
-            [(band.name, band.lo, band.hi, band.eff) for band in self.bands],
+    def common(self, version: int) -> Inputs:
+        """What any unit depends on."""
+        return Inputs.of(
+            code=version,
+            calibration=sorted({self.calibration_of(field).identity for field in self.fields.values()}),
+            recipe=[
+                self.recipe.model.model_dump(),
+                self.recipe.merging.model_dump(),
+                self.recipe.confidence,
+            ],
+            bands=[(band.name, band.lo, band.hi, band.eff) for band in self.bands],
         )
+
+    def of(self, source_ids: Sequence[int]) -> PropertyContext:
+        """The same for some sources, to be sent to where they are computed."""
+        return replace(self, nh={i: self.nh[i] for i in source_ids if i in self.nh})
+
+
+def property_context(place: Place) -> PropertyContext:
+    """What the units of a recipe share."""
+    survey = place.survey
+    fields = survey.fields if place.field is None else (place.field,)
+    return PropertyContext(
+        place.recipe, survey.calibration_key, {item.event_set_id: item for item in fields}, survey.nh
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +99,11 @@ class Measured:
     def is_usable(self) -> bool:
         """Whether there is a source aperture and every band has a background."""
         return self.extraction.area_aper is not None and all(row.bkg_ratio is not None for row in self.bands)
+
+    @property
+    def has_area(self) -> bool:
+        """Whether an effective area applies, in every band."""
+        return all(row.area_band is not None and row.area_band > 0 for row in self.bands)
 
     def value(self, name: str) -> list[float]:
         """Values of a measurement's column by band, NaN for NULL."""

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, func, select
 
 from catalog.schema.tables import EventSet, Observation, Recipe, Run, Source, WorkUnit
 from catalog.stages.project import Project
-from catalog.stages.run import StageCount, due_stages, run
+from catalog.stages.run import due_stages, run
+from catalog.stages.run_report import StageCount
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from catalog.calibration.provider import Calibration
+from catalog.calibration.hrc import CHIP_IDS as HRC_DETECTORS
+from catalog.calibration.hrc import open_hrc_calibration
+from catalog.calibration.provider import Calibration, with_area
 from catalog.calibration.psf_image import read_psf_image
+from catalog.calibration.user_files import read_area_table
 from catalog.calibration.user_response import check_responses, with_responses
 from catalog.config import ObservationSettings
 from catalog.errors import UnknownNameError
@@ -28,26 +31,36 @@ class UserFiles:
         Name of the source.
     arf, rmf, psf
         Effective area, redistribution, PSF image; None where there is none.
+    area_table
+        Table of effective areas of the observation, in place of that of all.
+    detector
+        ACIS, HRC-I or HRC-S: whose calibration the files of an observation replace pieces of.
     """
 
     source: str | None = None
     arf: NamedFile | None = None
     rmf: NamedFile | None = None
     psf: NamedFile | None = None
+    area_table: NamedFile | None = None
+    detector: str = "ACIS"
 
     def response_key(self) -> list[str | None]:
         """What photometry depends on."""
         return [None if file is None else file[1] for file in (self.arf, self.rmf)]
 
     def calibration(self, base: Calibration) -> Calibration:
-        """The calibration with these files."""
+        """The calibration of the detector with these files."""
+        if self.detector in HRC_DETECTORS:
+            base = open_hrc_calibration(self.detector, base.psf)
+        if self.area_table is not None:
+            base = with_area(base, read_area_table(self.area_table[0]))
         if self.arf is None and self.rmf is None:
             return base
         arf, rmf = (None if file is None else file[0] for file in (self.arf, self.rmf))
         return with_responses(base, arf, rmf, of_source=self.source is not None)
 
 
-def user_files(chosen: ObservationSettings) -> tuple[UserFiles, ...]:
+def user_files(chosen: ObservationSettings, detector: str = "ACIS") -> tuple[UserFiles, ...]:
     """Files of the settings of an ObsID: first that of the observation, then those of sources.
 
     A source's files come on top of the observation's. All are read, so that one that cannot be used is
@@ -58,8 +71,16 @@ def user_files(chosen: ObservationSettings) -> tuple[UserFiles, ...]:
     MissingFileError, CalibrationError
         A file is not there, or cannot be used.
     """
-    whole = UserFiles(None, _named(chosen.arf), _named(chosen.rmf))
+    whole = UserFiles(
+        None,
+        _named(chosen.arf),
+        _named(chosen.rmf),
+        area_table=_named(chosen.area_table),
+        detector=detector,
+    )
     check_responses(chosen.arf, chosen.rmf)
+    if chosen.area_table is not None:
+        read_area_table(chosen.area_table)
     found = [whole]
     for name, files in sorted(chosen.source.items()):
         own = UserFiles(name, _named(files.arf), _named(files.rmf), _named(files.psf))

@@ -11,11 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
-from catalog.calibration.psf_blur import BLUR
+from catalog.calibration.provider import Calibration
+from catalog.calibration.psf_blur import BLUR, Blur, with_core
 from catalog.config import Settings
+from catalog.events.detector import ACIS, DETECTORS, detector_named
 from catalog.measure.placement import Correction
+from catalog.recipes.recipe import Recipe
 from catalog.schema.tables import EventSet, InputFile, Observation, Source, WorkUnit
 from catalog.stages.checksum import file_sha256
+from catalog.stages.fingerprint import Inputs
 from catalog.stages.user_files import UserFiles, user_files
 from catalog.store.door import Writer
 
@@ -50,6 +54,10 @@ class FieldInput:
         Blur of event positions beyond the packaged point spread functions, arcsec.
     user_files
         The user's responses and PSF images: first those of the observation, then those of sources.
+    detector
+        ACIS, HRC-I or HRC-S.
+    dead_time
+        Dead time factors of the HRC as (path, SHA-256).
     """
 
     event_set_id: int
@@ -68,18 +76,42 @@ class FieldInput:
     decimal_year: float
     grating: str
     correction: Correction
-    psf_blur: float
+    psf_blur: Blur
     user_files: tuple[UserFiles, ...] = (UserFiles(),)
+    detector: str = ACIS.name
+    dead_time: tuple[Path, str] | None = None
 
-    def geometry_key(self) -> list[Any]:
-        """What the regions of this event set can depend on, besides sources, recipe and PSF."""
-        return [
+    @property
+    def has_energies(self) -> bool:
+        """Whether events carry energies: those of the HRC do not."""
+        return DETECTORS[self.detector].has_energies
+
+    def recipe_here(self, recipe: Recipe) -> Recipe:
+        """A recipe with the bands that this event set is measured in: the wide one alone for the HRC."""
+        return recipe if self.has_energies else recipe.in_wide_band()
+
+    def calibration(self, base: Calibration) -> Calibration:
+        """The calibration of this event set: that of its detector, with its blur and the user's files."""
+        return self.user_files[0].calibration(base.with_psf(base.psf.with_blur(self.psf_blur)))
+
+    def file_key(self) -> list[Any]:
+        """The files that shape this event set: the event list and its companions."""
+        companions = (self.bad_pixels, self.mask, self.field_of_view)
+        found: list[Any] = [
             self.sha256,
             [sha256 for _, sha256 in self.aspect],
-            [
-                None if file is None else file[1]
-                for file in (self.bad_pixels, self.mask, self.field_of_view, self.gti)
-            ],
+            [None if file is None else file[1] for file in companions],
+        ]
+        return found if self.dead_time is None else [*found, self.dead_time[1]]
+
+    def geometry_key(self) -> list[Any]:
+        """Files and settings together."""
+        return [self.file_key(), self.settings_key()]
+
+    def settings_key(self) -> list[Any]:
+        """What the settings add: good times, times left out, astrometric correction."""
+        return [
+            None if self.gti is None else self.gti[1],
             [list(interval) for interval in self.exclude_times],
             [self.correction.dx, self.correction.dy, self.correction.rotation, self.correction.scale],
         ]
@@ -110,6 +142,8 @@ def _field_input(row: Any, settings: Settings, role: str) -> FieldInput:
         aspect = tuple((path, file_sha256(path)) for path in chosen.aspect)
     else:
         aspect = tuple((Path(file["path"]), file["sha256"]) for file in row.ancillary.get("asol1", ()))
+    found = detector_named(row.instrument, row.detector) or ACIS
+    dtf = _chosen_file(chosen.dtf, row.ancillary.get("dtf1", ()))
     dx, dy = chosen.shift or (row.correction_dx or 0.0, row.correction_dy or 0.0)
     return FieldInput(
         event_set_id=row.event_set_id,
@@ -128,10 +162,10 @@ def _field_input(row: Any, settings: Settings, role: str) -> FieldInput:
         decimal_year=row.decimal_year,
         grating=row.grating,
         correction=Correction(dx, dy, row.correction_rotation or 0.0, row.correction_scale or 1.0),
-        psf_blur=BLUR[row.position_kind]
-        if settings.calibration.psf_blur is None
-        else settings.calibration.psf_blur,
-        user_files=user_files(chosen),
+        psf_blur=with_core(BLUR[row.position_kind], settings.calibration.psf_blur),
+        user_files=user_files(chosen, found.name),
+        detector=found.name,
+        dead_time=None if found.has_energies else dtf,
     )
 
 
@@ -188,21 +222,10 @@ class UnitResult:
     """How one unit ended: the hash of its result, or why there is none."""
 
     source_id: int
-    fingerprint: str
+    inputs: Inputs
     result_hash: str | None
     reason: str | None = None
     message: str | None = None
-
-
-def is_changed(result: UnitResult, states: dict[int, UnitState]) -> bool:
-    """Tell whether a result differs from the one that the database holds, or there is none."""
-    known = states.get(result.source_id)
-    return (
-        known is None
-        or not known.done
-        or result.result_hash is None
-        or known.result_hash != result.result_hash
-    )
 
 
 def store_units(
@@ -223,7 +246,8 @@ def store_units(
             "source_id": result.source_id,
             "event_set_id": event_set_id,
             "scope": scope,
-            "fingerprint": result.fingerprint,
+            "fingerprint": result.inputs.fingerprint,
+            "inputs": result.inputs.short(),
             "result_hash": result.result_hash,
             "state": "failed" if result.reason else "done",
             "reason": result.reason,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from astropy import units
-from astropy.coordinates import SkyCoord
 from astropy_healpix import HEALPix
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, or_, select
@@ -42,10 +41,22 @@ def sources_in_cone(connection: Connection, ra: float, dec: float, radius: float
     rows = connection.execute(select(Source.id, Source.ra, Source.dec).where(condition)).all()
     if not rows:
         return []
-    centre = SkyCoord(ra, dec, unit="deg")
-    found = SkyCoord([row.ra for row in rows], [row.dec for row in rows], unit="deg")
-    separation = centre.separation(found).to_value(units.arcsec)
+    separation = _separation(ra, dec, np.array([row.ra for row in rows]), np.array([row.dec for row in rows]))
     near = [
         (row.id, float(value)) for row, value in zip(rows, separation, strict=True) if value <= radius * 3600
     ]
     return sorted(near, key=lambda item: (item[1], item[0]))
+
+
+def _separation(
+    ra: float, dec: float, others_ra: NDArray[np.float64], others_dec: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Angles between a position and others (degrees) in arcsec, by Vincenty's formula."""
+    delta = np.radians(others_ra - ra)
+    here, there = np.radians(dec), np.radians(others_dec)
+    across = np.hypot(
+        np.cos(there) * np.sin(delta),
+        np.cos(here) * np.sin(there) - np.sin(here) * np.cos(there) * np.cos(delta),
+    )
+    along = np.sin(here) * np.sin(there) + np.cos(here) * np.cos(there) * np.cos(delta)
+    return np.asarray(np.degrees(np.arctan2(across, along)) * 3600)

@@ -1,27 +1,21 @@
 """The one write door: every write of the project passes through `Store.write`.
 
 A write is one transaction. On SQLite it begins IMMEDIATE, so that two writers queue instead of failing; on
-PostgreSQL it is an ordinary transaction. Rows are checked by whole columns before they reach the driver.
+PostgreSQL it is an ordinary transaction. Rows are checked as whole blocks before they reach the driver.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
-import numpy as np
-from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, insert, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Connection, Engine, Table, delete
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql import ColumnElement
 
 from catalog.errors import ProjectError
-from catalog.schema.base import FiniteDouble
+from catalog.store.bulk import Row, change, load, load_or, make_block, refuse_not_finite, take_ids
 from catalog.store.database_errors import explained, where_is
-
-Row = Mapping[str, Any]
 
 
 class Writer:
@@ -34,100 +28,62 @@ class Writer:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
-    def insert(self, model: type[DeclarativeBase], rows: Sequence[Row]) -> list[int]:
-        """Insert rows and return their ids in order."""
+    def insert(self, model: type[DeclarativeBase], rows: Sequence[Row], *, above: int = 0) -> list[int]:
+        """Insert rows and return their ids in order.
+
+        Parameters
+        ----------
+        model
+            The table.
+        rows
+            Values by column; with an ``id`` in each, that is kept.
+        above
+            Ids are larger than this one, however few rows there are.
+        """
         if not rows:
             return []
-        table = _table(model)
-        check_finite(table, rows)
-        statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)
-        return list(self.connection.scalars(statement, list(rows)))
+        block = make_block(self.connection, _table(model), rows)
+        if "id" in block.names:
+            ids = [int(row["id"]) for row in rows]
+        else:
+            ids = take_ids(self.connection, block.table, len(rows), above)
+            block = block.with_ids(ids)
+        load(self.connection, block)
+        return ids
 
     def ensure(self, model: type[DeclarativeBase], rows: Sequence[Row], key: Sequence[str]) -> int:
         """Insert the rows whose natural key is not there; return how many were new."""
         if not rows:
             return 0
-        table = _table(model)
-        check_finite(table, rows)
-        before = self._count(table)
-        self.connection.execute(
-            self._insert(table).on_conflict_do_nothing(index_elements=list(key)), list(rows)
-        )
-        return self._count(table) - before
+        block = make_block(self.connection, _table(model), rows)
+        return load_or(self.connection, block, key, replace=False)
 
     def upsert(self, model: type[DeclarativeBase], rows: Sequence[Row], key: Sequence[str]) -> None:
         """Insert rows, or replace the given values of rows whose natural key is there."""
-        if not rows:
-            return
-        table = _table(model)
-        check_finite(table, rows)
-        statement = self._insert(table)
-        changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
-        self.connection.execute(
-            statement.on_conflict_do_update(index_elements=list(key), set_=changed), list(rows)
-        )
+        if rows:
+            block = make_block(self.connection, _table(model), rows)
+            load_or(self.connection, block, key, replace=True)
 
     def update(self, model: type[DeclarativeBase], row_id: int, values: Row) -> None:
         """Change values of one row."""
         table = _table(model)
-        check_finite(table, [values])
+        refuse_not_finite(table, tuple(values), [tuple(values.values())])
         self.connection.execute(table.update().where(table.c.id == row_id).values(dict(values)))
 
     def update_many(self, model: type[DeclarativeBase], rows: Sequence[Row]) -> None:
         """Change values of many rows; each has its ``id`` and the same columns."""
-        if not rows:
-            return
-        table = _table(model)
-        check_finite(table, rows)
-        names = [name for name in rows[0] if name != "id"]
-        statement = (
-            table.update()
-            .where(table.c.id == bindparam("row_id"))
-            .values({name: bindparam(f"new_{name}") for name in names})
-        )
-        values = [{"row_id": row["id"], **{f"new_{name}": row[name] for name in names}} for row in rows]
-        self.connection.execute(statement, values)
+        if rows:
+            change(self.connection, make_block(self.connection, _table(model), rows))
 
     def delete(self, model: type[DeclarativeBase], condition: ColumnElement[bool]) -> int:
         """Delete the rows that meet a condition, with all that hangs on them; return how many met it."""
         return self.connection.execute(delete(_table(model)).where(condition)).rowcount
-
-    def _insert(self, table: Table) -> Any:
-        engine_insert: Callable[[Table], Any] = (
-            sqlite_insert if self.connection.dialect.name == "sqlite" else postgresql_insert
-        )
-        return engine_insert(table)
-
-    def _count(self, table: Table) -> int:
-        return int(self.connection.scalar(select(func.count()).select_from(table)) or 0)
 
 
 def _table(model: type[DeclarativeBase]) -> Table:
     table = model.__table__
     assert isinstance(table, Table)
     return table
-
-
-def check_finite(table: Table, rows: Sequence[Row]) -> None:
-    """Refuse rows whose columns differ, and NaN and infinity, column by column.
-
-    Raises
-    ------
-    ValueError
-        Names the table and column concerned. This is a defect of the caller, not of the input: a stage turns
-        what it cannot give into None and sets a flag.
-    """
-    columns = rows[0].keys()
-    # A bulk statement is made for the first row: what only a later row has would be lost without a word.
-    unlike = next((row.keys() ^ columns for row in rows if row.keys() != columns), None)
-    if unlike is not None:
-        raise ValueError(f"rows of {table.name} with different columns: {', '.join(sorted(unlike))}")
-    for column in table.columns:
-        if not isinstance(column.type, FiniteDouble) or column.name not in rows[0]:
-            continue
-        values = np.array([row[column.name] for row in rows if row[column.name] is not None], dtype=float)
-        if not np.isfinite(values).all():
-            raise ValueError(f"NaN or infinity in {table.name}.{column.name}: use None and a flag")
 
 
 class Store:

@@ -126,12 +126,28 @@ def _has_log(path: Path) -> bool:
 
 def _adapt_numpy() -> None:
     # The driver would store numpy's integers as blobs, and find nothing when asked for one.
-    for integer in (np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64):
+    for integer in (
+        np.int8,
+        np.int16,
+        np.int32,
+        np.int64,
+        np.uint8,
+        np.uint16,
+        np.uint32,
+        np.uint64,
+        np.bool_,
+    ):
         sqlite3.register_adapter(integer, _plain)
+    for number in (np.float32, np.float64):
+        sqlite3.register_adapter(number, _plain_float)
 
 
 def _plain(value: Any) -> int:
     return int(value)
+
+
+def _plain_float(value: Any) -> float:
+    return float(value)
 
 
 def _flags(option: str) -> dict[str, str]:

@@ -12,12 +12,16 @@ from catalog.schema.views import VIEW_NAMES, create_view_sql, drop_view_sql
 from catalog.store.database_errors import explained
 from catalog.store.schema_version import database_revision, refuse_newer
 
+_UPGRADE_LOCK = 0x5C_CA7A_106
+"""Key of the advisory lock that PostgreSQL holds during an upgrade."""
+
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Bring the database to a revision, in one transaction; an empty one is created.
 
     Views are dropped before and created after. On SQLite a table rebuild would fire ON DELETE CASCADE, so
-    foreign keys are off meanwhile, and then checked, together with the number of rows of each table.
+    foreign keys are off meanwhile, and then checked, together with the number of rows of each table. Of
+    several processes that upgrade one database at once the first does it, the others find it done.
 
     Raises
     ------
@@ -35,15 +39,19 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
             connection.connection.cursor().execute("PRAGMA foreign_keys = OFF")
         try:
             with connection.begin():
+                if not sqlite:
+                    # SQLite's transaction is alone already.
+                    connection.execute(select(func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
                 before = row_counts(connection)
-                _migrate(connection, revision)
+                migrate_within(connection, revision)
                 _verify(connection, before)
         finally:
             if sqlite:
                 connection.connection.cursor().execute("PRAGMA foreign_keys = ON")
 
 
-def _migrate(connection: Connection, revision: str) -> None:
+def migrate_within(connection: Connection, revision: str = "head") -> None:
+    """Run the scripts within the caller's transaction, and make the views anew."""
     from alembic import command
     from alembic.config import Config
 

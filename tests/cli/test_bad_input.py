@@ -137,7 +137,7 @@ def test_bad_observation_beside_a_good_one(case: str, srccat: Srccat, empty: Pat
     ("name", "code"),
     [
         ("chandra_noener_test.fits.gz", "NO_ENERGY"),
-        ("hrc_evt2.fits.gz", "UNSUPPORTED_HRC"),
+        ("hrc_evt2.fits.gz", "NO_GOOD_TIME"),
         ("structure_only_asol.fits.gz", "NO_EVENTS_TABLE"),
         ("acis_evt2.fits.gz", "NO_GOOD_TIME"),
     ],

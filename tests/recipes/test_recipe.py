@@ -105,6 +105,7 @@ OTHER: dict[str, Any] = {
     "timing.pvalues": "asymptotic",
     "timing.bin": 250.0,
     "timing.light_curves": "all",
+    "timing.area_error": 0.05,
 }
 
 

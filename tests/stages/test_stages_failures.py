@@ -140,24 +140,20 @@ def test_failure_in_a_worker_process(
 ):
     """An aperture without any pixel of a stamp: made to fail where a patch cannot reach, by its own data."""
     monkeypatch.setattr(run_module, "WORTH_A_POOL", 1)
-    original = extract_stage.plan
+    original = extract_stage._aperture
+    spoilt = []
 
-    def planned(*args):
-        units = original(*args)
-        return [
-            unit
-            if unit.source_id != units[0].source_id or unit.aperture is None
-            else extract_stage.ExtractUnit(
-                unit.source_id, unit.extraction_id, unit.flags, "no aperture", "", unit.fingerprint
-            )
-            for unit in units
-        ]
+    def aperture(row, *rest):
+        found = original(row, *rest)
+        if found is not None and not spoilt:
+            spoilt.append(row.source_id)
+        return "no aperture" if found is not None and row.source_id in spoilt else found
 
     with copy_of(empty_project) as project:
         add_observations(project, [small_field.observation(0), small_field.observation(1)])
         add_sources(project, small_field.sources)
         with monkeypatch.context() as patch:
-            patch.setattr(extract_stage, "plan", planned)
+            patch.setattr(extract_stage, "_aperture", aperture)
             report = run(project, workers=2)
         assert set(report.reasons) == {"AttributeError"}
         run(project, workers=2)

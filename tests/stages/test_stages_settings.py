@@ -9,8 +9,9 @@ import pytest
 from astropy.io import fits
 from sqlalchemy import func, select
 
-from catalog.errors import InputFileError, MissingFileError
+from catalog.errors import MissingFileError
 from catalog.events.event_list import read_event_list
+from catalog.flags import Flag
 from catalog.schema.tables import Run
 from catalog.stages.add_observations import add_observations
 from catalog.stages.add_sources import add_sources
@@ -150,12 +151,25 @@ def test_replaced_file_is_noticed(
         # Nothing asks for the file: nothing to complain about.
         assert run(project, workers=1).computed == 0
         with reopen(project, "[observation.70012]\nshift = [1.0, 0.0]\n") as changed:
-            with pytest.raises(InputFileError) as caught:
-                run(changed, workers=1)
-            assert caught.value.code == "FILE_CHANGED"
-            assert not differences(before, dump(changed, surrogate=True))
+            report = run(changed, workers=1)
+            assert set(report.reasons) == {"FILE_CHANGED"}
+            assert {item.scope.split("/")[0] for item in report.failures} == {"70012"}
+            after = dump(changed, surrogate=True)
+            for table in ("extraction", "region", "measurement", "variability"):
+                own, same = (
+                    {k: v for k, v in part[table].items() if "70011" in repr(k)} for part in (before, after)
+                )
+                assert own == same
+            # Nothing of the other remains beside the flag that says so.
+            lost = [row for key, row in after["extraction"].items() if "70012" in repr(key)]
+            assert lost
+            assert {row["flags"] for row in lost} == {Flag.FAILED}
+            assert {row["area_aper"] for row in lost} == {None}
+            assert {row["n_obs"] for key, row in after["merge"].items() if key[-1] == "photometry"} == {0, 1}
             add_observations(changed, [own_files / "70012"], replace=True)
-            assert run(changed, workers=1).computed > 0
+            report = run(changed, workers=1)
+            assert report.computed > 0
+            assert not report.failed
 
 
 def test_replaced_file_is_noticed_by_a_later_stage(
@@ -168,13 +182,16 @@ def test_replaced_file_is_noticed_by_a_later_stage(
         run(project, ["apertures"], workers=1)
         spoil(next((own_files / "70011").glob("*evt2*")))
         observed_field.cache_clear()
-        with pytest.raises(InputFileError) as caught:
-            run(project, workers=1)
-        assert caught.value.code == "FILE_CHANGED"
-        assert {row["state"] for row in dump(project)["work_unit"].values()} == {"done"}
+        (failure,) = run(project, workers=1).failures
+        assert (failure.stage, failure.reason) == ("extract", "FILE_CHANGED")
+        assert failure.scope.startswith("70011/")
+        assert str(own_files / "70011") in failure.message
+        content = dump(project)
+        assert {key[-1].split("/")[0] for key, row in content["work_unit"].items() if row["reason"]} == {
+            "70011"
+        }
         next((own_files / "70011").glob("*evt2*")).unlink()
-        with pytest.raises(MissingFileError):
-            run(project, workers=1)
+        assert set(run(project, workers=1).reasons) == {"MISSING_FILE"}
 
 
 def test_good_time_file_of_other_content(

@@ -285,13 +285,6 @@ def test_the_database_refuses_it_in_raw_sql(store: Store, ids: dict[str, int]) -
 # --- CHECK constraints ------------------------------------------------------------------------------------
 
 VIOLATIONS: dict[str, list[str]] = {
-    "ck_run_state": ["state = 'dead'"],
-    "ck_work_unit_state": ["state = 'running'"],
-    "ck_observation_cycle": ["cycle = 'Q'"],
-    "ck_event_set_role": ["role = 'source'"],
-    "ck_region_role": ["role = 'photometry'"],
-    "ck_source_event_action": ["action = 'lost'"],
-    "ck_merge_purpose": ["purpose = 'fun'"],
     "ck_source_position": ["ra = 360", "ra = -1e-9", "dec = 90.001", "dec = -90.001"],
     "ck_good_time_order": ["gti_stop = gti_start", "gti_stop = gti_start - 1"],
     "ck_band_limits": ["lo = -0.1", "lo = 8", "eff = 0.1", "eff = 9", "hi = lo"],
@@ -300,25 +293,25 @@ VIOLATIONS: dict[str, list[str]] = {
     "ck_variability_bkg_var_index": ["bkg_var_index = 11", "bkg_var_index = -1"],
     "ck_merged_variability_var_intra_index": ["var_intra_index = 11", "var_intra_index = -1"],
     "ck_merged_variability_var_inter_index": ["var_inter_index = 11", "var_inter_index = -1"],
-    "ck_measurement_flux_method": ["flux_method = 'guess'"],
-    "ck_merged_measurement_flux_method": ["flux_method = 'guess'"],
     "ck_measurement_log10_prob_no_source_negative": ["log10_prob_no_source = 0.001"],
     "ck_merged_measurement_log10_prob_no_source_negative": ["log10_prob_no_source = 0.001"],
 }
 
 
-def checks() -> Iterator[tuple[str, str]]:
+def checks() -> Iterator[tuple[str, str, str]]:
     for table in METADATA.sorted_tables:
         for constraint in table.constraints:
             if isinstance(constraint, CheckConstraint):
                 assert isinstance(constraint.name, str)
-                yield table.name, str(constraint.name)
+                yield table.name, str(constraint.name), str(constraint.sqltext)
 
 
-def violations(table: str, name: str) -> list[str]:
+def violations(table: str, name: str, rule: str) -> list[str]:
     """Assignments that break a CHECK and no other; a new kind of CHECK must be added here."""
     if name in VIOLATIONS:
         return VIOLATIONS[name]
+    if one_of := re.fullmatch(r"(\w+) IN \(.*\)", rule):
+        return [f"{one_of[1]} = 'none of these'"]
     column, _, kind = name.removeprefix(f"ck_{table}_").rpartition("_")
     if kind == "order":
         low, high = f"{column}_lolim", f"{column}_hilim"
@@ -340,8 +333,8 @@ def test_each_check_fires(store: Store, ids: dict[str, int]) -> None:
     postgres = store.engine.dialect.name == "postgresql"
     found = list(checks())
     assert len(found) > 150
-    for table, name in found:
-        for assignment in violations(table, name):
+    for table, name, rule in found:
+        for assignment in violations(table, name, rule):
             value = assignment.replace("9e999", "'Infinity'::float8") if postgres else assignment
             report = refused(store, f"UPDATE {table} SET {value}")
             # An infinite value may break a narrower CHECK first.
@@ -373,26 +366,19 @@ def test_references_are_enforced(store: Store, ids: dict[str, int]) -> None:
             assert refused(store, f"UPDATE {table.name} SET {name} = 999999"), (table.name, name)
 
 
-HANGS_ON_SOURCE = {
-    "extraction",
-    "region",
-    "measurement",
-    "variability",
-    "light_curve",
-    "spectrum",
-    "merge",
-    "merge_member",
-    "merged_measurement",
-    "merged_variability",
-    "spectral_fit",
-    "position_estimate",
-    "plugin_value",
-    "review_decision",
-    "measurement_property",
-    "merged_property",
-    "observation_hardness",
-    "work_unit",
+OUTLIVES_A_SOURCE = {
+    "run",
+    "input_file",
+    "recipe",
+    "band",
+    "observation",
+    "event_set",
+    "good_time",
+    "chip",
+    "response",
+    "source_event",
 }
+HANGS_ON_SOURCE = set(METADATA.tables) - OUTLIVES_A_SOURCE - {"source"}
 
 
 def row_counts(store: Store) -> dict[str, int]:

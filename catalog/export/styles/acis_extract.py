@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 
 from catalog import __version__
 from catalog.errors import SettingsError
+from catalog.export.styles.merged_places import with_places
 from catalog.export.styles.rows import StyleRows, merged_rows
-from catalog.export.styles.srcflux import StyleColumn
+from catalog.export.styles.srcflux import SKY_PIXEL, StyleColumn
 from catalog.recipes.recipe import Recipe
 
 Array = NDArray[np.float64]
@@ -24,6 +25,10 @@ NEAREST: dict[str, str] = {"t": "broad", "s": "soft", "h": "hard"}
 """Bands of the CSC taken where the recipe does not measure ACIS Extract's; the header says so."""
 
 
+PI_CHANNEL = 0.0146
+"""keV."""
+
+
 def acis_extract_files(connection: Connection, recipe: Recipe, out: Path) -> list[Path]:
     """Write ``xray_properties.fits`` and ``source_photometry.fits`` into a folder; return their paths.
 
@@ -32,7 +37,7 @@ def acis_extract_files(connection: Connection, recipe: Recipe, out: Path) -> lis
     SettingsError
         The recipe measures none of the bands that the flat table needs (NO_BAND).
     """
-    rows = merged_rows(connection, recipe.name)
+    rows = with_places(connection, recipe.name, merged_rows(connection, recipe.name))
     out.mkdir(parents=True, exist_ok=True)
     flat, photometry = out / "xray_properties.fits", out / "source_photometry.fits"
     columns, bands = flat_columns(rows)
@@ -70,13 +75,20 @@ def flat_columns(rows: StyleRows) -> tuple[list[StyleColumn], dict[str, str]]:
         StyleColumn("Dec", "deg", first.number("dec")),
         StyleColumn("ProbNoSrc_min", "", _smallest(list(prob.values()))),
         *(StyleColumn(f"ProbNoSrc_{suffix}", "", values) for suffix, values in prob.items()),
+        StyleColumn("ProbNoSrc_MostValid", "", 10.0 ** first.number("log10_prob_no_source_least")),
         StyleColumn("ProbKS_single", "", 10.0 ** first.number("ks_min_log10_pvalue")),
         StyleColumn("ProbKS_merge", "", 10.0 ** first.number("ks_merged_log10_pvalue")),
         StyleColumn("ProbChisq_PhotonFlux", "", 10.0 ** first.number("var_inter_chi2_log10_pvalue")),
         StyleColumn("ExposureTimeNominal", "s", first.number("livetime")),
+        StyleColumn("ExposureFraction", "", first.number("good_frac")),
+        StyleColumn("RateIn3x3Cell", "count", first.number("cnts_per_frame")),
+        StyleColumn("NumObservations", "", first.number("n_obs_seen").astype(np.int64), "J"),
         StyleColumn("NumMerged", "", first.number("n_obs").astype(np.int64), "J"),
         StyleColumn("Theta_Lo", "arcmin", first.number("theta_min")),
         StyleColumn("Theta", "arcmin", first.number("theta_mean")),
+        StyleColumn("Theta_Hi", "arcmin", first.number("theta_max")),
+        StyleColumn("PsfFraction", "", first.number("psf_frac_aper")),
+        StyleColumn("SrcArea", "pixel**2", first.number("area_aper") / SKY_PIXEL**2),
     ]
     for suffix, part in parts.items():
         columns += _band_columns(suffix, part)
@@ -120,6 +132,8 @@ def photometry_columns(rows: StyleRows) -> list[StyleColumn]:
         StyleColumn("CATALOG_NAME", "", _texts(rows.text("name")), ""),
         StyleColumn("ENERG_LO", "keV", rows.number("lo")),
         StyleColumn("ENERG_HI", "keV", rows.number("hi")),
+        StyleColumn("CHAN_LO", "", first_channel(rows.number("lo")), "J"),
+        StyleColumn("CHAN_HI", "", first_channel(rows.number("hi")) - 1, "J"),
         StyleColumn("MEAN_ARF", "cm**2 count/photon", rows.number("mean_arf")),
         StyleColumn("SRC_CNTS", "count", rows.number("cnts_aper")),
         StyleColumn("BKG_CNTS", "count", rows.number("cnts_aperbkg")),
@@ -137,6 +151,12 @@ def photometry_columns(rows: StyleRows) -> list[StyleColumn]:
             column = f"energ_{name}_{kind}"
             columns.append(StyleColumn(column.upper(), "keV", rows.number(column)))
     return columns
+
+
+def first_channel(energy: Array) -> NDArray[np.int64]:
+    """First PI channel (14.6 eV, from 1) whose middle lies at an energy (keV) or above."""
+    # Away from the edges of doubles: the middle of a channel is a multiple of 7.3 eV.
+    return np.asarray(np.ceil(energy / PI_CHANNEL + 0.5 - 1e-9), dtype=np.int64)
 
 
 def _texts(values: list[str]) -> NDArray[Any]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from catalog import __version__
+from catalog.export.styles.merged_places import used_observations
 from catalog.export.styles.rows import StyleRows, detection_rows, merged_rows
 from catalog.measure.placement import nominal_frame
 from catalog.recipes.recipe import Recipe
@@ -58,7 +59,8 @@ def srcflux_files(connection: Connection, recipe: Recipe, out: Path) -> list[Pat
         for band in merged.distinct("band"):
             chosen = merged.where(merged.columns["band"] == band)
             path = Path(f"{prefix}{band}.flux")
-            _write(path, merged_columns(chosen), chosen, recipe)
+            inside = used_observations(connection, recipe.name, chosen)
+            _write(path, merged_columns(chosen, inside), chosen, recipe)
             written.append(path)
     return written
 
@@ -196,8 +198,8 @@ def _two_apertures(
     ]
 
 
-def merged_columns(rows: StyleRows) -> list[StyleColumn]:
-    """Columns of the merged values of one band, in srcflux's order."""
+def merged_columns(rows: StyleRows, inside: NDArray[np.bool_]) -> list[StyleColumn]:
+    """Columns of the merged values of one band, in srcflux's order; `inside`: which observations count."""
 
     def three(name: str, unit: str, column: str) -> list[StyleColumn]:
         ends = (("", ""), ("_LO", "_lolim"), ("_HI", "_hilim"))
@@ -211,6 +213,7 @@ def merged_columns(rows: StyleRows) -> list[StyleColumn]:
         StyleColumn("TOTAL_COUNTS", "count", rows.number("cnts_aper")),
         StyleColumn("TOTAL_BG_COUNTS", "count", rows.number("cnts_aperbkg")),
         StyleColumn("NUM_OBI", "", rows.number("n_obs").astype(np.int64), "J"),
+        StyleColumn("INSIDE_FOV", "", inside, f"{inside.shape[1]}L"),
         *three("MERGED_NET_RATE_APER", "count/s", "merged_net_rate_aper"),
         StyleColumn("MERGED_RATE_AREASCAL", "", rows.number("merged_rate_areascal")),
         StyleColumn("PSF_WEIGHTED_TOTAL_EXPOSURE_TIME", "s", rows.number("psf_weighted_exposure_time")),
@@ -252,6 +255,11 @@ def _write(
     header["MODEL"] = (model.kind, "spectral model")
     header["PARAMVAL"] = (model.parameter, "photon index, or kT in keV")
     header["ABSMODEL"] = (model.absorber, "absorption")
+    nh = rows.number("model_nh")
+    header["ABSPARAM"] = (
+        float(nh[0]) if np.isfinite(nh[:1]).all() else 0.0,
+        "[1e22 cm-2] nH of the first row",
+    )
     header["ABUND"] = (model.abundances, "abundances of the absorption")
     header["RECIPE"] = (recipe.name, "srccat recipe")
     header["CREATOR"] = f"srccat {__version__}"

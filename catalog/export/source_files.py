@@ -1,0 +1,310 @@
+"""Files of single sources: events, images, PSF and regions, as the two reference systems leave them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from catalog.apertures.fits_regions import FitsRegion, region_table
+from catalog.apertures.region import Region, clip_to_field
+from catalog.band import Band, parse_band
+from catalog.calibration.provider import Calibration
+from catalog.calibration.psf_image import PsfModel, read_psf_image
+from catalog.errors import ProjectError, SettingsError, UnknownNameError
+from catalog.export.event_cutout import EventCutter
+from catalog.export.region_files import region_text
+from catalog.export.sky_image import Card, header_of, image_bytes, observation_cards, sky_cards
+from catalog.export.source_file_names import STYLES, FileNames
+from catalog.export.stamps import make_stamps, psf_cards
+from catalog.export.writers import write_whole
+from catalog.measure.observed_field import ObservedField
+from catalog.measure.placement import sky_positions
+from catalog.recipes.recipe import Recipe
+from catalog.stages.field_cache import field_key, observed_field
+from catalog.stages.field_choice import find_field, obs_id_of
+from catalog.stages.manage_sources import SourceRow, find_source
+from catalog.stages.project import Project
+from catalog.stages.recipe_store import stored_recipes
+from catalog.stages.stored_regions import RegionChoice, StoredRegion, stored_regions
+from catalog.stages.user_files import files_by_source
+from catalog.stages.work import FieldInput, field_inputs
+
+_NEIGHBOURHOOD = 25.0
+"""Arcsec: half the width of the neighbourhood (ACIS Extract's), unless the regions reach farther."""
+
+
+@dataclass
+class WrittenFiles:
+    """What was written.
+
+    Attributes
+    ----------
+    paths
+        The files.
+    remarks
+        Sources and observations without files, and why.
+    """
+
+    paths: list[Path] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class _Surroundings:
+    """An observation with all that its files need."""
+
+    project: Project
+    item: FieldInput
+    observed: ObservedField
+    recipe: Recipe
+    band: Band
+    calibration: Calibration
+    psf_images: dict[int, Path]
+    cutter: EventCutter
+
+
+def write_source_files(
+    project: Project,
+    names: Sequence[str],
+    folder: Path,
+    *,
+    style: str = "srccat",
+    obs_id: str | None = None,
+    recipe: str = "default",
+    band: str | None = None,
+) -> WrittenFiles:
+    """Write events, images, PSF and regions of sources, observation by observation.
+
+    Parameters
+    ----------
+    project
+        The project.
+    names
+        Sources: numbers, names or labels.
+    folder
+        Where to; it is made.
+    style
+        Whose file names: one of `STYLES`.
+    obs_id
+        One ObsID; all that have regions of the source unless given.
+    recipe
+        Whose regions.
+    band
+        Band of the images; the widest of the recipe unless given.
+
+    Raises
+    ------
+    UnknownNameError
+        For a source, observation or recipe that the catalog does not have, and NO_REGIONS when there is no
+        region of any of them.
+    SettingsError
+        For a style or band that is none.
+    ProjectError
+        The folder cannot be written.
+    """
+    if style not in STYLES:
+        raise SettingsError("unknown style", style, f"choose from {', '.join(STYLES)}", code="UNKNOWN_STYLE")
+    with project.store.read() as connection:
+        inputs = field_inputs(connection, project.settings)
+        sources = list({row.id: row for row in (find_source(connection, name) for name in names)}.values())
+        choice = RegionChoice(tuple(str(row.id) for row in sources), obs_id, None, recipe)
+        regions = stored_regions(connection, inputs, choice)
+        stored = stored_recipes(connection, [recipe])[0].recipe
+        images = {
+            item.event_set_id: {
+                source: own.psf[0]
+                for source, own in files_by_source(connection, item.user_files).items()
+                if own.psf is not None
+            }
+            for item in inputs
+        }
+    wanted = inputs if obs_id is None else [find_field(inputs, obs_id)]
+    used = [item for item in wanted if any(entry.event_set_id == item.event_set_id for entry in regions)]
+    if not used:
+        raise UnknownNameError(
+            "no region of these sources", ", ".join(names), "`srccat run` makes them", code="NO_REGIONS"
+        )
+    result = WrittenFiles()
+    for place, item in enumerate(used, start=1):
+        observed = observed_field(field_key(item))
+        here = item.recipe_here(stored)
+        surroundings = _Surroundings(
+            project,
+            item,
+            observed,
+            here,
+            _band(here, band),
+            item.calibration(project.calibration()),
+            images[item.event_set_id],
+            EventCutter(observed.events),
+        )
+        for row in sources:
+            own = [
+                entry
+                for entry in regions
+                if entry.source_id == row.id and entry.event_set_id == item.event_set_id
+            ]
+            files = FileNames(
+                style, row.id, row.name, obs_id_of(item), place, len(used), surroundings.band.name
+            )
+            _one_source(surroundings, row, own, folder, files, result)
+    return result
+
+
+def _band(recipe: Recipe, text: str | None) -> Band:
+    known = recipe.energy_bands
+    if text is None:
+        return max(known, key=lambda band: band.hi - band.lo)
+    return next((band for band in known if band.name == text), None) or parse_band(text)
+
+
+def _one_source(
+    here: _Surroundings,
+    row: SourceRow,
+    stored: Sequence[StoredRegion],
+    folder: Path,
+    files: FileNames,
+    result: WrittenFiles,
+) -> None:
+    view = here.observed.field_of_view.region
+    by_role = {entry.role: clip_to_field(entry.region, view) for entry in stored}
+    where = f"source {row.id} in ObsID {obs_id_of(here.item)}"
+    if "source" not in by_role or "background" not in by_role:
+        result.remarks.append(f"{where}: no aperture")
+        return
+    if any(entry.waiting for entry in stored):
+        result.remarks.append(f"{where}: drawn since the last run, not measured yet")
+    if here.item.grating not in ("NONE", ""):
+        result.remarks.append(f"{where}: no effective area with a grating in place, so no exposure and flux")
+    x, y = (
+        float(value[0])
+        for value in sky_positions(
+            here.observed.events.sky_frame, np.array([row.ra]), np.array([row.dec]), here.item.correction
+        )
+    )
+    contents: dict[str, bytes] = {
+        **_event_files(here, by_role, (x, y)),
+        **_image_files(here, by_role),
+        "psf": _psf_file(here, row, (x, y)),
+        **_region_files(here, row, stored, files.style),
+    }
+    for kind, content in contents.items():
+        name = files.path(kind)
+        if name is None:
+            continue
+        path = folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or "error"
+            raise ProjectError(
+                f"the folder cannot be made ({reason})", path.parent, "choose another folder"
+            ) from None
+        write_whole(path, content)
+        result.paths.append(path)
+
+
+def _event_files(
+    here: _Surroundings, regions: dict[str, Region], place: tuple[float, float]
+) -> dict[str, bytes]:
+    events = here.observed.events
+    found = {}
+    for role in ("source", "background"):
+        near = here.observed.events_near(*regions[role].shape.reach)
+        inside = near[regions[role].contains(events.x[near], events.y[near])]
+        found[f"{role}_events"] = here.cutter.content(inside, f"events of the {role} region")
+    reach = [region.shape.reach[2] for region in regions.values()]
+    half = max(_NEIGHBOURHOOD / events.sky_frame.pixel_scale_arcsec, *reach)
+    box = np.flatnonzero((np.abs(events.x - place[0]) <= half) & (np.abs(events.y - place[1]) <= half))
+    found["neighbourhood_events"] = here.cutter.content(box, "events around the source")
+    return found
+
+
+def _image_files(here: _Surroundings, regions: dict[str, Region]) -> dict[str, bytes]:
+    observed, band = here.observed, here.band
+    has_response = here.item.grating in ("NONE", "")
+    stamps = make_stamps(
+        observed,
+        (regions["source"], regions["background"]),
+        band if here.item.has_energies else None,
+        here.calibration,
+        here.project.spectrum(),
+        here.recipe.exposure.weighting,
+        response=band if has_response else None,
+    )
+    images = (
+        ("counts", stamps.counts, "count"),
+        ("exposure", stamps.exposure, "cm**2 s"),
+        ("flux", stamps.flux, "photon cm**-2 s**-1"),
+    )
+    place = sky_cards(observed.events.sky_frame, float(stamps.x[0]), float(stamps.y[0]))
+    found = {}
+    for kind, values, unit in images:
+        if values is not None:
+            cards: list[Card] = [*place, ("BUNIT", unit, ""), ("CONTENT", kind.upper(), "")]
+            found[kind] = image_bytes(values, header_of([*cards, *_cards(here)]))
+    return found
+
+
+def _cards(here: _Surroundings) -> list[Card]:
+    band = here.band
+    return [
+        *observation_cards(here.observed.events.header),
+        ("LIVETIME", here.observed.live_time, "[s] longest live time of a chip"),
+        ("BAND", band.name, ""),
+        ("ENERG_LO", band.lo, "[keV]"),
+        ("ENERG_HI", band.hi, "[keV]"),
+        ("ENERG_EF", band.eff, "[keV] effective energy"),
+        ("RECIPE", here.recipe.name, ""),
+        ("EVTFILE", here.item.path.name, ""),
+    ]
+
+
+def _psf_file(here: _Surroundings, row: SourceRow, place: tuple[float, float]) -> bytes:
+    pointing = here.observed.events.pointing
+    theta, phi = (float(value) for value in pointing.off_axis(*place))
+    psf: PsfModel = here.calibration.psf
+    if row.id in here.psf_images:
+        ra, dec = (float(value) for value in here.observed.events.sky_frame.to_world(*place))
+        psf = read_psf_image(here.psf_images[row.id]).at(ra, dec)
+    stamp = psf.stamp(theta, phi, here.band.eff, pointing.roll)
+    cards: list[Card] = [
+        *psf_cards(stamp, here.observed.events.sky_frame, *place),
+        ("CONTENT", "PSF", "fraction of all photons in each pixel"),
+        ("ENERGY", here.band.eff, "[keV]"),
+        ("THETA", theta, "[arcmin] off-axis angle"),
+        ("PHI", phi, "[deg] azimuth about the optical axis"),
+        ("PSF_TOTL", stamp.fraction_inside, "fraction of all photons in the image"),
+        *_cards(here),
+    ]
+    return image_bytes(stamp.image.astype(np.float32), header_of(cards))
+
+
+def _region_files(
+    here: _Surroundings, row: SourceRow, stored: Sequence[StoredRegion], style: str
+) -> dict[str, bytes]:
+    fields = [here.item]
+    if style == "acis-extract":
+        return {
+            f"{entry.role}_region": region_text([entry], fields, (), "physical").encode("ascii")
+            for entry in stored
+            if entry.role in ("source", "background")
+        }
+    found = {"regions": region_text(stored, fields, (row,)).encode("ascii")}
+    for entry in stored:
+        if entry.role in ("source", "background"):
+            table = region_table([FitsRegion(entry.region, role=entry.role, source=str(row.id))])
+            table.header["OBS_ID"] = obs_id_of(here.item)
+            found[f"{entry.role}_region"] = _fits([fits.PrimaryHDU(), table])
+    return found
+
+
+def _fits(hdus: list[fits.PrimaryHDU | fits.BinTableHDU]) -> bytes:
+    stream = io.BytesIO()
+    fits.HDUList(hdus).writeto(stream, checksum=True)
+    return stream.getvalue()

@@ -1,0 +1,90 @@
+"""Why a unit is stale: which of its inputs changed since it was computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import Connection, select
+
+from catalog.schema.tables import WorkUnit
+from catalog.stages.fingerprint import Inputs
+from catalog.stages.work import UnitState
+
+NEW_OBSERVATION = "new observation"
+NEW_SOURCE = "new source"
+NEVER = "not computed yet"
+FAILED = "failed before"
+OLDER = "computed by an older srccat"
+
+INPUTS = {
+    "file": "event list or companion file changed",
+    "settings": "settings changed (gti, exclude_times, shift)",
+    "calibration": "calibration changed",
+    "files": "the user's file for it changed",
+    "spectrum": "reference spectrum changed",
+    "nh": "hydrogen column changed",
+    "recipe": "recipe changed",
+    "bands": "bands of the recipe changed",
+    "source": "source moved",
+    "drawn": "region drawn, edited or released",
+    "neighbours": "neighbour moved, added, removed or measured anew",
+    "observations": "observation added or removed",
+    "upstream": "an earlier stage gave another result",
+    "code": "newer version of the stage",
+}
+"""What a change of an input is called; the first that changed is the reason given."""
+_TOGETHER = 500
+
+
+def stale_units(wanted: Mapping[int, Inputs], states: Mapping[int, UnitState]) -> dict[int, Inputs]:
+    """Return the units whose inputs changed, that failed, or that were never computed."""
+    found = {}
+    for source_id, inputs in wanted.items():
+        known = states.get(source_id)
+        if known is None or not known.done or known.fingerprint != inputs.fingerprint:
+            found[source_id] = inputs
+    return found
+
+
+def count_reasons(
+    connection: Connection,
+    key: tuple[str, int, str],
+    stale: Mapping[int, Inputs],
+    states: Mapping[int, UnitState],
+) -> dict[str, int]:
+    """Count stale units by reason, most frequent first; `key` are stage, recipe and scope of the units."""
+    known = _known_inputs(connection, key, [source_id for source_id in stale if source_id in states])
+    found: dict[str, int] = {}
+    for source_id, inputs in stale.items():
+        reason = _reason(inputs, states.get(source_id), known.get(source_id), bool(states), key[2])
+        found[reason] = found.get(reason, 0) + 1
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _reason(
+    inputs: Inputs, state: UnitState | None, known: Mapping[str, str] | None, begun: bool, scope: str
+) -> str:
+    if state is None:
+        return NEW_SOURCE if begun else NEVER
+    if known is None:
+        return OLDER
+    wanted = inputs.short()
+    for name, sentence in INPUTS.items():
+        if wanted.get(name) != known.get(name):
+            return sentence
+    return NEVER if state.done else FAILED
+
+
+def _known_inputs(
+    connection: Connection, key: tuple[str, int, str], source_ids: Iterable[int]
+) -> dict[int, Mapping[str, str] | None]:
+    chosen = set(source_ids)
+    if not chosen:
+        return {}
+    stage, recipe_id, scope = key
+    rows = connection.execute(
+        select(WorkUnit.source_id, WorkUnit.inputs).where(
+            WorkUnit.stage == stage, WorkUnit.recipe_id == recipe_id, WorkUnit.scope == scope
+        )
+    )
+    return {row.source_id: row.inputs for row in rows if row.source_id in chosen}

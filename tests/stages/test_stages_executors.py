@@ -1,0 +1,198 @@
+"""Who computes makes no difference; a worker that dies gives one clear error."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+import catalog.stages.run as run_module
+from catalog.errors import ProjectError
+from catalog.schema.tables import Run
+from catalog.stages.add_observations import add_observations
+from catalog.stages.add_sources import add_sources
+from catalog.stages.executor import AHEAD, PoolExecutor, SerialExecutor, open_executor
+from catalog.stages.project import open_project
+from catalog.stages.run import run
+from catalog.stages.stage_list import CORE_STAGES
+from catalog.stages.unit_batches import split
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def double(number):
+    time.sleep(0.02 if number % 3 else 0.1)
+    return 2 * number
+
+
+def die(number):
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def counted(numbers, taken):
+    for number in numbers:
+        taken.append(number)
+        yield number
+
+
+def test_results_come_in_order_and_jobs_only_as_they_are_needed():
+    for workers, kind in ((1, SerialExecutor), (2, PoolExecutor)):
+        taken = []
+        with open_executor(workers) as executor:
+            assert isinstance(executor, kind)
+            results = executor.map(double, counted(range(20), taken))
+            found = []
+            for result in results:
+                found.append(result)
+                assert len(taken) <= len(found) + AHEAD * workers
+        assert found == [2 * number for number in range(20)]
+
+
+def test_killed_worker():
+    with pytest.raises(ProjectError) as caught, open_executor(2) as executor:
+        list(executor.map(die, range(8)))
+    assert caught.value.code == "WORKER_LOST"
+    assert "run again" in str(caught.value)
+
+
+def test_batches_hold_together_what_is_measured_together():
+    together = {2: (9, 4), 4: (2, 9), 9: (2, 4), 7: (30,)}
+    parts = list(split(range(1, 12), together, 3))
+    assert sorted(number for part in parts for number in part) == list(range(1, 12))
+    assert [part for part in parts if {2, 4, 9} & set(part)] == [[1, 2, 4, 9]]
+    assert all(part == sorted(part) for part in parts)
+
+
+@pytest.fixture
+def dask_address():
+    """A scheduler with two worker processes."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "DASK_DISTRIBUTED__WORKER__DAEMON": "False",
+    }
+    program = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", str(port), "--no-dashboard"]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1"]
+    commands = [program, *[[*worker, "--no-nanny", "--no-dashboard"]] * 2]
+    started = []
+    try:
+        for command in commands:
+            started.append(
+                subprocess.Popen(
+                    command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                )
+            )
+        yield address
+    finally:
+        for process in reversed(started):
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.filterwarnings("default")
+def test_dask_gives_the_same(
+    dask_address, empty_project, finished_project, small_field, copy_of, dump, differences, monkeypatch
+):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pytest.importorskip("distributed")
+    monkeypatch.setattr(run_module, "BATCH", 7)
+    with open_project(finished_project) as project:
+        wanted = dump(project)
+    with copy_of(empty_project) as project:
+        add_observations(project, [small_field.observation(0), small_field.observation(1)])
+        add_sources(project, small_field.sources)
+        report = run(project, CORE_STAGES, scheduler=dask_address)
+        assert not report.failed
+        found = dump(project)
+    tables = ("extraction", "region", "measurement")
+    assert not differences(*({name: content[name] for name in tables} for content in (wanted, found)))
+
+
+@pytest.mark.filterwarnings("default")
+def test_no_scheduler(empty_project, small_field, copy_of, monkeypatch):
+    monkeypatch.setattr("catalog.stages.dask_executor.CONNECT_SECONDS", 0.5)
+    with copy_of(empty_project) as project:
+        add_observations(project, [small_field.observation(0)])
+        add_sources(project, small_field.sources)
+        with pytest.raises(ProjectError) as caught:
+            run(project, scheduler="tcp://127.0.0.1:9")
+        assert caught.value.code == "NO_SCHEDULER"
+        with project.store.read() as connection:
+            states = connection.scalars(select(Run.state)).all()
+    assert "running" not in states
+
+
+INTERRUPTED = """
+import sys, time
+import catalog.stages.run as run_module
+import catalog.stages.unit_batches as unit_batches
+from cli.main import main
+
+run_module.WORTH_A_POOL = int(sys.argv[2])
+run_module.BATCH = 3
+original = unit_batches.store_batch
+
+def slow(*args):
+    print("stored", flush=True)
+    time.sleep(0.3)
+    return original(*args)
+
+run_module.store_batch = slow
+if __name__ == "__main__":
+    sys.exit(main(["run", "--project", sys.argv[1]]))
+"""
+ENDS_WITHIN = 2.0 if os.getloadavg()[0] < 2 * (os.cpu_count() or 1) else 15.0
+"""Seconds from the signal to the end of the process; a machine that is busy otherwise takes longer."""
+
+
+@pytest.mark.parametrize(("worth", "signal_number"), [(10_000, signal.SIGINT), (1, signal.SIGTERM)])
+def test_interrupted_run_ends_soon_and_goes_on(
+    worth, signal_number, empty_project, finished_project, small_field, copy_of, dump, differences, tmp_path
+):
+    script = tmp_path / "interrupted.py"
+    script.write_text(INTERRUPTED)
+    with copy_of(empty_project) as project:
+        add_observations(project, [small_field.observation(0), small_field.observation(1)])
+        add_sources(project, small_field.sources)
+        folder = project.folder
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(folder), str(worth)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for _ in range(5):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "stored\n"
+    begin = time.monotonic()
+    process.send_signal(signal_number)
+    _, errors = process.communicate(timeout=30)
+    assert time.monotonic() - begin < ENDS_WITHIN
+    assert process.returncode == 130
+    assert errors.splitlines()[-1] == (
+        "interrupted: what was finished is stored; the same command goes on from there"
+    )
+    assert "Traceback" not in errors
+    with open_project(folder) as project:
+        with project.store.read() as connection:
+            last = connection.execute(select(Run.state, Run.reasons).order_by(Run.id.desc()).limit(1)).one()
+        assert (last.state, last.reasons) == ("failed", {"interrupted": 1})
+        run(project, workers=1)
+        with open_project(finished_project) as finished:
+            assert not differences(dump(finished), dump(project))
