@@ -104,7 +104,8 @@ class SourceFiles(_Section):
 class ObservationSettings(_Section):
     """``[observation."4600"]``: files and corrections of one ObsID, in place of what is found.
 
-    `exclude_times` are [start, stop] in seconds of mission time; `shift` is (dx, dy) in arcsec.
+    `exclude_times` are [start, stop] in seconds of mission time; `shift` is (dx, dy) in arcsec; `expmap` are
+    exposure maps by name of the band.
     `source` holds files of single sources by name.
     """
 
@@ -117,9 +118,17 @@ class ObservationSettings(_Section):
     exclude_times: Annotated[tuple[Interval, ...], BeforeValidator(_to_tuple)] = ()
     shift: Interval | None = None
     area_table: SettingsPath | None = None
+    expmap: dict[str, SettingsPath] = Field(default_factory=dict)
     arf: SettingsPath | None = None
     rmf: SettingsPath | None = None
     source: dict[str, SourceFiles] = Field(default_factory=dict)
+
+    @field_validator("expmap", mode="before")
+    @classmethod
+    def _by_band(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError('a map belongs to a band: write expmap = {broad = "FILE"}')
+        return value
 
     @field_validator("exclude_times")
     @classmethod
@@ -333,6 +342,7 @@ url = "{url}"
 # exclude_times = [[205800000.0, 205801000.0]]  # s of mission time
 # shift = [0.12, -0.30]         # arcsec, dx and dy
 # area_table = "area.ecsv"      # effective area of this ObsID alone
+# expmap = {broad = "4600_broad.expmap"}  # exposure maps of your own, by band
 # arf = "aimpoint.arf"          # moved off axis by vignetting
 # rmf = "aimpoint.rmf"
 # [observation."4600".source."CXOU J181830.10-142301.2"]

@@ -22,6 +22,7 @@ from cli import (
     lightcurves,
     limits,
     look,
+    observations,
     recipe,
     regions,
     run,
@@ -47,6 +48,7 @@ app = typer.Typer(
 )
 init.register(app)
 add.register(app)
+observations.register(app)
 sources.register(app)
 regions.register(app)
 run.register(app)

@@ -1,4 +1,4 @@
-"""`srccat spectra`: stored spectra as files."""
+"""`srccat spectra`: stored spectra as files; fits are in `spectral_fits`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cli import spectral_fits
 from cli.options import ProjectOption, RecipeOption
 from cli.output import make_folder, plural, say, warn
 
@@ -16,8 +17,9 @@ Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder; made wh
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Write spectra as OGIP files.", no_args_is_help=True)
+    group = typer.Typer(help="Write, fit and draw spectra.", no_args_is_help=True)
     group.command("export")(export_command)
+    spectral_fits.register(group)
     app.add_typer(group, name="spectra")
 
 

@@ -21,6 +21,7 @@ TABLE_NAMES = {
     *("position_estimate", "merge", "merge_member", "merged_measurement", "merged_variability"),
     *("spectral_fit", "plugin_value", "review_decision", "work_unit"),
     *("measurement_property", "merged_property", "observation_hardness"),
+    *("crowding", "neighbour_light"),
 }
 WITHOUT_NATURAL_KEY = {"run", "source_event", "review_decision"}
 """Logs: two rows may say the same."""

@@ -7,6 +7,7 @@ the image itself, of all photons, inside the polygon as it is stored. So it is e
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import sqrt
 
 import numpy as np
@@ -91,10 +92,7 @@ class ContourFinder:
         """Smoothed image with a border of zeros; levels downwards, and the light above each of them."""
         if not self._parts:
             image = self.stamp.image
-            centre = 0.5 * (self.stamp.size - 1)
-            v, u = np.indices(image.shape)
-            order = np.argsort(np.hypot(u - centre, v - centre), axis=None, kind="stable")
-            light = np.cumsum(image.ravel()[order])
+            light = np.cumsum(image.ravel()[_outwards(self.stamp.size)])
             half = sqrt(float(np.searchsorted(light, 0.5 * light[-1]) + 1) / np.pi)
             smooth = gaussian_filter(image, max(0.7, _SMOOTHING * half), mode="constant", truncate=3.0)
             values = np.sort(smooth.ravel())[::-1]
@@ -163,6 +161,13 @@ class ContourFinder:
             return self._contour(np.exp(high) * contour.vertices)
         factor = np.exp(brentq(miss, low, high, xtol=1e-4))
         return self._contour(factor * contour.vertices)
+
+
+@lru_cache(maxsize=4)
+def _outwards(size: int) -> NDArray[np.intp]:
+    """Pixels of an image in the order of their distance from its centre."""
+    v, u = np.indices((size, size)) - 0.5 * (size - 1)
+    return np.argsort(np.hypot(u, v), axis=None, kind="stable")
 
 
 def reduced(points: Array, most: int = MOST_VERTICES) -> Array:

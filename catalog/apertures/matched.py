@@ -37,7 +37,7 @@ class MatchedBackground:
     Attributes
     ----------
     boxes
-        Lower left corner and side of each cell, sky pixels, shape (n, 3).
+        Smallest x and y, largest x and y of each cell, sky pixels, shape (n, 4).
     correction
         Factor c of the scaling of background counts to the aperture.
     imbalance
@@ -53,10 +53,10 @@ class MatchedBackground:
 
     def region(self) -> Region:
         """The cells joined into polygons, within a circle that holds them all."""
-        x, y, side = self.boxes.T
-        joined = shapely.union_all(shapely.box(x, y, x + side, y + side))
-        u, v = 0.5 * (x.min() + x.max() + side[0]), 0.5 * (y.min() + y.max() + side[0])
-        reach = float(np.hypot(np.ptp(x) + side[0], np.ptp(y) + side[0])) / 2 + 1.0
+        joined = shapely.coverage_union_all(shapely.box(*self.boxes.T))
+        low, high = self.boxes[:, :2].min(axis=0), self.boxes[:, 2:].max(axis=0)
+        u, v = 0.5 * (low + high)
+        reach = 0.5 * float(np.hypot(*(high - low))) + 1.0
         return clip_to_field(Region(Circle(float(u), float(v), reach)), joined)
 
 
@@ -143,7 +143,8 @@ def matched_background(
             break
     distance = np.hypot(u - x, v - y)
     points = events(np.hypot(half, half) * side)
-    seen, _, _ = np.histogram2d(points[:, 1], points[:, 0], [_edges(y, half, side), _edges(x, half, side)])
+    across, up = _edges(x, half, side), _edges(y, half, side)
+    seen, _, _ = np.histogram2d(points[:, 1], points[:, 0], [up, across])
     usable = np.flatnonzero(weight > 0)
     nearest = usable[np.argsort(distance[usable], kind="stable")]
     taken, kept, factor, left, reached = grow(
@@ -159,7 +160,9 @@ def matched_background(
         np.array([ratios.low, ratios.goal, ratios.high, IMBALANCE, min_counts], dtype=float),
     )
     chosen = np.sort(taken[:kept])
-    boxes = np.column_stack([u[chosen] - side / 2, v[chosen] - side / 2, np.full(kept, side)])
+    row, column = np.divmod(chosen, 2 * half)
+    # Cells share their corners to the last bit.
+    boxes = np.column_stack([across[column], up[row], across[column + 1], up[row + 1]])
     return MatchedBackground(boxes, float(factor), float(left), bool(reached))
 
 

@@ -93,7 +93,9 @@ class Region:
 
 
 def region_from_dict(content: dict[str, Any]) -> Region:
-    """Return the region that `Region.to_dict` wrote."""
+    """Return the region that `Region.to_dict` wrote; a shape of its own is a region, too."""
+    if "include" not in content:
+        return Region(shape_from_dict(content))
     clip: tuple[Polygon, ...] | None = None
     if "field" in content:
         clip = tuple(

@@ -49,6 +49,16 @@ class Trial:
     fraction: float
     counts: int
 
+    @cached_property
+    def outline(self) -> BaseGeometry:
+        """The polygon for area arithmetic."""
+        return self.polygon.geometry()
+
+    @cached_property
+    def area(self) -> float:
+        """Square pixels."""
+        return float(self.outline.area)
+
 
 TrialOf = Callable[[int, int], Trial]
 """Gives the aperture of a source (its index) that encloses so many per cent."""
@@ -114,7 +124,7 @@ class _State:
     @cached_property
     def radius(self) -> float:
         """sqrt(area / pi) of the aperture, sky pixels."""
-        return sqrt(self.trial.polygon.area / pi)
+        return sqrt(self.trial.area / pi)
 
     def take(self, percent: int, trial: Trial) -> None:
         """Aim at another fraction."""
@@ -185,7 +195,6 @@ class _Solver:
         self.states, self.trial_of = states, trial_of
         self.distance = np.hypot(*(points[:, None, :] - points[None, :, :]).transpose(2, 0, 1))
         np.fill_diagonal(self.distance, np.inf)
-        self._geometry: dict[tuple[int, int], BaseGeometry] = {}
         self._shared: dict[tuple[int, int, int, int], float] = {}
 
     def overlaps(self) -> tuple[list[float], list[int]]:
@@ -196,22 +205,18 @@ class _Solver:
         near = gap[np.arange(len(radius)), nearest] <= radius
         who = [int(j) if close else -1 for j, close in zip(nearest, near, strict=True)]
         found = [
-            self._area(i, j) / state.trial.polygon.area if j >= 0 else 0.0
+            self._area(i, j) / state.trial.area if j >= 0 else 0.0
             for i, (state, j) in enumerate(zip(self.states, who, strict=True))
         ]
         return found, who
-
-    def _outline(self, i: int) -> BaseGeometry:
-        key = (i, self.states[i].percent)
-        if key not in self._geometry:
-            self._geometry[key] = self.states[i].trial.polygon.geometry()
-        return self._geometry[key]
 
     def _area(self, i: int, j: int) -> float:
         i, j = min(i, j), max(i, j)
         key = (i, self.states[i].percent, j, self.states[j].percent)
         if key not in self._shared:
-            self._shared[key] = float(self._outline(i).intersection(self._outline(j)).area)
+            self._shared[key] = float(
+                self.states[i].trial.outline.intersection(self.states[j].trial.outline).area
+            )
         return self._shared[key]
 
     def step(self) -> bool:

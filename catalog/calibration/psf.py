@@ -119,10 +119,11 @@ class PsfLibrary:
         Returns
         -------
         ndarray
-            Arcsec, broadcast shape; NaN for a fraction outside (0, 1).
+            Arcsec, broadcast shape; NaN for a fraction outside (0, 1), and where any argument is NaN.
         """
         arrays = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in (theta, phi, energy, fraction)))
-        curve = self._curve(arrays[0].ravel(), arrays[1].ravel(), arrays[2].ravel())
+        known = ~np.isnan(np.sum(arrays, axis=0)).ravel()
+        curve = self._curve(*(np.where(known, a.ravel(), 1.0) for a in arrays[:3]))
         wanted = arrays[3].ravel()
         result = np.array(
             [np.interp(value, self.fraction, row) for value, row in zip(wanted, curve, strict=True)]
@@ -132,7 +133,7 @@ class PsfLibrary:
         with np.errstate(invalid="ignore", divide="ignore"):
             result = np.where(wanted < first, curve[:, 0] * np.sqrt(wanted / first), result)
             result = np.where(wanted > last, curve[:, -1] * (1 - last) / (1 - wanted), result)
-        result[~((wanted > 0) & (wanted < 1))] = np.nan
+        result[~((wanted > 0) & (wanted < 1) & known)] = np.nan
         return result.reshape(arrays[0].shape)
 
     def fraction_in_radius(
@@ -140,7 +141,8 @@ class PsfLibrary:
     ) -> NDArray[np.float64]:
         """Fraction of all photons within a radius (arcsec) of the true position; inverse of `radius`."""
         arrays = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in (theta, phi, energy, radius)))
-        curve = self._curve(arrays[0].ravel(), arrays[1].ravel(), arrays[2].ravel())
+        known = ~np.isnan(np.sum(arrays, axis=0)).ravel()
+        curve = self._curve(*(np.where(known, a.ravel(), 1.0) for a in arrays[:3]))
         wanted = arrays[3].ravel()
         result = np.array(
             [np.interp(value, row, self.fraction) for value, row in zip(wanted, curve, strict=True)]
@@ -149,7 +151,7 @@ class PsfLibrary:
         result = np.where(wanted < curve[:, 0], first * (wanted / curve[:, 0]) ** 2, result)
         with np.errstate(divide="ignore"):
             result = np.where(wanted > curve[:, -1], 1 - (1 - last) * curve[:, -1] / wanted, result)
-        return result.reshape(arrays[0].shape)
+        return np.where(known, result, np.nan).reshape(arrays[0].shape)
 
     def stamp(self, theta: float, phi: float, energy: float, roll: float = 0.0) -> PsfStamp:
         """PSF image in the sky frame.

@@ -36,7 +36,7 @@ SIMULATED = 0.08
 
 #: The HRC: on axis its position resolution (0.46 arcsec full width at half maximum). Its flat plate leaves
 #: the curved focus, to which the chips of ACIS-I are tilted, off axis; the growth is that of 34 sources of
-#: the simulated ObsID 90030 with MARX's geometry of the HRC-I, where fractions then agree within 0.01 to 0.02.
+#: the simulated ObsID 90030 with MARX's geometry of the HRC-I; fractions then agree within 0.01 to 0.02.
 HRC: Blur = (0.16, 0.066)
 
 BLUR: dict[str, Blur] = {

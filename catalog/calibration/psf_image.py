@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -10,11 +9,11 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from astropy.io import fits
-from astropy.wcs import WCS, FITSFixedWarning
+from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from catalog.calibration.psf_stamp import PsfStamp
+from catalog.calibration.sky_image import bilinear, read_sky_image
 from catalog.errors import CalibrationError, MissingFileError
 
 _LARGEST = 1025
@@ -86,7 +85,7 @@ class PsfImage:
         west, north = np.meshgrid(offset, offset)
         u = column + matrix[0, 0] * west + matrix[0, 1] * north
         v = row + matrix[1, 0] * west + matrix[1, 1] * north
-        image = _bilinear(self.values, u, v) * abs(np.linalg.det(matrix)) * pixel**2
+        image = bilinear(self.values, u, v) * abs(np.linalg.det(matrix)) * pixel**2
         half = 0.5 * size * pixel
         return FixedPsf(
             PsfStamp(image / max(image.sum(), 1e-9), pixel, np.array([half, 2 * half]), np.zeros(1))
@@ -123,37 +122,5 @@ def read_psf_image(path: Path) -> PsfImage:
 
 @lru_cache(maxsize=64)
 def _read(path: Path, digest: str) -> PsfImage:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", fits.verify.VerifyWarning)
-            warnings.simplefilter("ignore", FITSFixedWarning)
-            with fits.open(path) as hdus:
-                images = [hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS") == 2]
-                if not images:
-                    raise _refusal("no image of two axes", path)
-                values = np.asarray(images[0].data, dtype=float)
-                wcs = WCS(images[0].header)
-    except (OSError, ValueError, KeyError) as error:
-        raise _refusal(f"not an image that can be read ({error})", path) from error
-    if not wcs.has_celestial:
-        raise _refusal("no celestial coordinates", path)
-    if not np.isfinite(values).all() or values.min() < 0 or not values.sum() > 0:
-        raise _refusal("negative, empty or undefined pixels", path)
-    return PsfImage(values / values.sum(), wcs, path.name, digest)
-
-
-def _bilinear(
-    values: NDArray[np.float64], u: NDArray[np.float64], v: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Values between pixel centres, 0 outside."""
-    padded = np.pad(values, 2)
-    a, b = np.clip(u + 2, 0, padded.shape[1] - 1.001), np.clip(v + 2, 0, padded.shape[0] - 1.001)
-    i, k = a.astype(np.int64), b.astype(np.int64)
-    a, b = a - i, b - k
-    lower = padded[k, i] * (1 - a) + padded[k, i + 1] * a
-    upper = padded[k + 1, i] * (1 - a) + padded[k + 1, i + 1] * a
-    return np.asarray(lower * (1 - b) + upper * b)
-
-
-def _refusal(what: str, path: Path) -> CalibrationError:
-    return CalibrationError(what, path, _WANTED, code="CALIBRATION_FILE")
+    image = read_sky_image(path, _WANTED)
+    return PsfImage(image.values / image.values.sum(), image.wcs, path.name, digest)

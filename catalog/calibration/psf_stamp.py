@@ -83,6 +83,27 @@ class PsfStamp:
 
         return np.asarray(wing_points(self.half_side, self.wing_radius, self.wing_fraction))
 
+    def density(self, dx: NDArray[np.float64], dy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Fraction of all photons per arcsec2 at offsets (arcsec, shape (n,)), linear between pixels."""
+        last = self.size - 1
+        u, v = dx / self.pixel + 0.5 * last, dy / self.pixel + 0.5 * last
+        inside = (u >= 0) & (v >= 0) & (u <= last) & (v <= last)
+        column, row = (
+            np.minimum(u[inside].astype(np.intp), last - 1),
+            np.minimum(v[inside].astype(np.intp), last - 1),
+        )
+        a, b = u[inside] - column, v[inside] - row
+        lower = self.image[row, column] * (1 - a) + self.image[row, column + 1] * a
+        upper = self.image[row + 1, column] * (1 - a) + self.image[row + 1, column + 1] * a
+        found = np.zeros(len(u))
+        found[inside] = (lower * (1 - b) + upper * b) / self.pixel**2
+        # Between the outermost pixel centres and the edge there is the wing's innermost ring, near enough.
+        ring = np.searchsorted(self.wing_radius, np.hypot(dx[~inside], dy[~inside]), side="right") - 1
+        per_area = self.wing_fraction / (np.pi * np.diff(self.wing_radius**2))
+        known = ring < len(per_area)
+        found[~inside] = np.where(known, per_area[np.clip(ring, 0, len(per_area) - 1)], 0.0)
+        return found
+
     def fraction_in_circle(self, dx: float, dy: float, radius: float, holes: ArrayLike = _NO_HOLES) -> float:
         """Fraction of all photons in a circle minus the union of other circles.
 

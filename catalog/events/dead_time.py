@@ -58,8 +58,8 @@ def read_dead_time(path: str | Path, obs_id: str) -> DeadTime:
     Raises
     ------
     MissingFileError, InputFileError
-        NO_DEAD_TIME for a file without such a table or with factors outside 0 to 1, OTHER_OBSERVATION, else as
-        `open_fits`.
+        NO_DEAD_TIME for a file without such a table or with factors outside 0 to 1, OTHER_OBSERVATION, else
+        as `open_fits`.
     """
     where = Path(path)
     with open_fits(where) as hdus:

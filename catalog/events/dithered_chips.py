@@ -16,7 +16,7 @@ from scipy.signal import fftconvolve
 
 from catalog.events.aspect import Aspect, sample_times
 from catalog.events.field_of_view import FieldOfView
-from catalog.events.good_pixels import GoodPixels
+from catalog.events.good_pixels import GoodPixels, PassingPixels
 from catalog.events.good_times import GoodTimes
 
 _ROUNDING = 1e-6
@@ -108,9 +108,9 @@ def fold_dither(
         # A pixel is seen by the positions whose mean place lies one shift away: a convolution with the
         # mirrored shifts.
         folded = fftconvolve(pixels.image[k].astype(float), kernel[::-1, ::-1], mode="full")
-        for pixel in pixels.passing:
-            if pixel.chip_index == k:
-                _remove(folded, pixel.row, pixel.column, pixel.bad, view, chip, aspect, good_times, half)
+        for group in pixels.passing_groups:
+            if group.chip_index == k:
+                _remove(folded, group, view, aspect, good_times[chip], half)
         folded = np.where(folded < _ROUNDING, 0.0, np.where(folded > 1.0 - _ROUNDING, 1.0, folded))
         images.append((folded * live_share[chip]).astype(np.float32))
     return DitheredChips(view, np.stack(images), half)
@@ -138,19 +138,18 @@ def _kernel(shift: NDArray[np.float64], half: int) -> NDArray[np.float64]:
 
 def _remove(
     folded: NDArray[np.float64],
-    row: int,
-    column: int,
-    bad: GoodTimes,
+    group: PassingPixels,
     view: FieldOfView,
-    chip: int,
     aspect: Aspect,
-    good_times: Mapping[int, GoodTimes],
+    good_times: GoodTimes,
     half: int,
 ) -> None:
-    """Take the time off that a pixel is bad for a while."""
-    during = good_times[chip].intersect(bad)
-    share = during.total() / good_times[chip].total()
-    if share > 0:
-        kernel = _kernel(_shifts(view, chip, aspect, sample_times(during)), half)
-        size = 2 * half + 1
-        folded[row : row + size, column : column + size] -= share * kernel[::-1, ::-1]
+    """Take the time off that pixels are bad for a while."""
+    during = good_times.intersect(group.bad)
+    share = during.total() / good_times.total()
+    if share <= 0:
+        return
+    kernel = _kernel(_shifts(view, view.chips[group.chip_index], aspect, sample_times(during)), half)
+    lost, size = share * kernel[::-1, ::-1], 2 * half + 1
+    for row, column in zip(group.row.tolist(), group.column.tolist(), strict=True):
+        folded[row : row + size, column : column + size] -= lost

@@ -27,6 +27,16 @@ class PassingPixel:
 
 
 @dataclass(frozen=True, eq=False)
+class PassingPixels:
+    """Pixels of a chip that are bad at the same times: positions in `GoodPixels.image`, shape (n,)."""
+
+    chip_index: int
+    bad: GoodTimes
+    row: NDArray[np.intp]
+    column: NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
 class GoodPixels:
     """Pixels of the chips of an observation.
 
@@ -48,6 +58,22 @@ class GoodPixels:
     image: NDArray[np.float32]
     passing: tuple[PassingPixel, ...] = ()
     detector: Detector = ACIS
+
+    @cached_property
+    def passing_groups(self) -> tuple[PassingPixels, ...]:
+        """The pixels of `passing`, those that are bad at the same times together."""
+        groups: dict[tuple[int, tuple[tuple[float, float], ...]], list[PassingPixel]] = {}
+        for pixel in self.passing:
+            groups.setdefault((pixel.chip_index, tuple(pixel.bad.intervals)), []).append(pixel)
+        return tuple(
+            PassingPixels(
+                own[0].chip_index,
+                own[0].bad,
+                np.array([pixel.row for pixel in own], dtype=np.intp),
+                np.array([pixel.column for pixel in own], dtype=np.intp),
+            )
+            for own in groups.values()
+        )
 
     @cached_property
     def _flawed(self) -> NDArray[np.int32]:

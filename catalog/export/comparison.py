@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select
+from sqlalchemy.orm import aliased
 
-from catalog.band import CSC_SUFFIX
 from catalog.errors import UnknownNameError
 from catalog.flags import Flag, combine
-from catalog.schema.tables import Recipe
+from catalog.schema.tables import BandRow, Merge, MergedMeasurement, Recipe, Source
 
 Array = NDArray[np.float64]
 OUTLIER_SIGMA = 3.0
@@ -43,7 +45,7 @@ class Comparison:
     first, second
         Names of the recipes.
     quantity
-        The column compared.
+        The column compared, and its band.
     names
         Sources by label, else by name, shape (n,).
     values
@@ -93,41 +95,28 @@ class Comparison:
 def compare_recipes(
     connection: Connection, first: str, second: str, quantity: str = "photflux_aper"
 ) -> Comparison:
-    """Compare merged values in the widest band that both recipes measured.
+    """Compare merged values in the widest band, by its limits, that both recipes measured.
 
     Raises
     ------
     UnknownNameError
         A recipe that the catalog does not have, or two without a band or source in common.
     """
-    known = sorted(connection.scalars(text(f"SELECT recipe FROM {Recipe.__tablename__}")))
+    known = sorted(connection.scalars(select(Recipe.recipe)))
     for name in (first, second):
         if name not in known:
             raise UnknownNameError(
                 "unknown recipe", name, f"choose from {', '.join(known)}", code="UNKNOWN_RECIPE"
             )
-    for suffix in CSC_SUFFIX.values():
-        column = f"{quantity}_{suffix}"
-        half_widths = ", ".join(
-            f"({alias}.{quantity}_hilim_{suffix} - {alias}.{quantity}_lolim_{suffix}) / 2" for alias in "ab"
-        )
-        rows = connection.execute(
-            text(
-                f"SELECT a.name, a.label, a.{column}, b.{column}, {half_widths}, "
-                f"a.cnts_aper_{suffix}, b.cnts_aper_{suffix}, "
-                f"a.flags, b.flags, a.flags_{suffix}, b.flags_{suffix} "
-                "FROM catalog a JOIN catalog b ON a.source_id = b.source_id "
-                "WHERE a.recipe = :first AND b.recipe = :second "
-                f"AND a.{column} IS NOT NULL AND b.{column} IS NOT NULL ORDER BY a.ra, a.dec"
-            ),
-            {"first": first, "second": second},
-        ).all()
+    one, other = (_bands(connection, name) for name in (first, second))
+    for limits in sorted(one.keys() & other.keys(), key=lambda pair: (pair[0] - pair[1], pair)):
+        rows = _pairs(connection, (one[limits][0], other[limits][0]), (first, second), quantity)
         if rows:
             table = np.array([row[2:8] for row in rows], dtype=float)
             return Comparison(
                 first,
                 second,
-                column,
+                f"{quantity}, {limits[0]:g}-{limits[1]:g} keV",
                 tuple(row[1] or row[0].split()[-1] for row in rows),
                 table[:, :2].T,
                 table[:, 2:4].T,
@@ -140,3 +129,48 @@ def compare_recipes(
         "run both with a band in common",
         code="NOTHING_TO_COMPARE",
     )
+
+
+def _bands(connection: Connection, recipe: str) -> dict[tuple[float, float], tuple[int, str]]:
+    """Bands that a recipe has merged values in: row number and name by limits in keV."""
+    rows = connection.execute(
+        select(BandRow.id, BandRow.band, BandRow.lo, BandRow.hi)
+        .join(MergedMeasurement, MergedMeasurement.band_id == BandRow.id)
+        .join(Merge, Merge.id == MergedMeasurement.merge_id)
+        .join(Recipe, Recipe.id == Merge.recipe_id)
+        .where(Recipe.recipe == recipe, Merge.purpose == "photometry")
+        .distinct()
+        .order_by(BandRow.band)
+    )
+    return {(row.lo, row.hi): (row.id, row.band) for row in rows}
+
+
+def _pairs(
+    connection: Connection, bands: tuple[int, int], recipes: tuple[str, str], quantity: str
+) -> Sequence[Any]:
+    """Name, label, two values, two errors, two counts and all flags of each source that both measured."""
+    sides = [
+        (aliased(MergedMeasurement, name=f"measured_{k}"), aliased(Merge, name=f"merge_{k}"))
+        for k in ("one", "other")
+    ]
+    values = [getattr(measured, quantity) for measured, _ in sides]
+    errors = [
+        (getattr(measured, f"{quantity}_hilim") - getattr(measured, f"{quantity}_lolim")) / 2
+        for measured, _ in sides
+    ]
+    statement = select(
+        Source.name,
+        Source.label,
+        *values,
+        *errors,
+        *(measured.cnts_aper for measured, _ in sides),
+        *(part.flags for side in sides for part in side),
+    ).select_from(Source)
+    for (measured, merge), band, recipe in zip(sides, bands, recipes, strict=True):
+        number = select(Recipe.id).where(Recipe.recipe == recipe).scalar_subquery()
+        statement = statement.join(
+            merge,
+            (merge.source_id == Source.id) & (merge.purpose == "photometry") & (merge.recipe_id == number),
+        ).join(measured, (measured.merge_id == merge.id) & (measured.band_id == band))
+    present = [value.is_not(None) for value in values]
+    return connection.execute(statement.where(*present).order_by(Source.ra, Source.dec)).all()

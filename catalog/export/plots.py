@@ -23,6 +23,7 @@ Array = NDArray[np.float64]
 
 _SOURCE, _BACKGROUND, _LABEL = "#39d353", "#58b7ff", "#ffd866"
 _POINT, _OUTLIER = "#1f4e79", "#c0392b"
+_PALE = "0.75"
 _DPI = 150
 _PICTURES = (".png", ".pdf", ".svg")
 _DECADES = 9
@@ -165,7 +166,9 @@ def comparison_picture(
     axes.plot([low, high], [low, high], color="0.45", lw=1, zorder=1, label="equal")
     bars = (_bars(x_shown, x_low, x_high, x_limit), _bars(y_shown, y_low, y_high, y_limit))
     within = f"within {outlier:g} errors"
-    for chosen, color, label in ((good & ~far, _POINT, within), (far, _OUTLIER, "outlier")):
+    # Error bars would drown the colour of the points.
+    usual = _POINT if counts is None else _PALE
+    for chosen, color, label in ((good & ~far, usual, within), (far, _OUTLIER, "outlier")):
         if chosen.any():
             _points(axes, (x_shown, y_shown), bars, (x_limit, y_limit), chosen, color, label)
     if counts is not None and good.any():

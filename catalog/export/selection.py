@@ -152,8 +152,12 @@ def _fetch(
     if where is not None:
         check_expression(where, every, view)
         statement = statement.where(literal_column(f"({where})"))
+    pieces: list[list[Column]] = []
     try:
-        pieces = [_arrays(fetched, rows) for rows in connection.execute(statement).partitions(_BATCH)]
+        for rows in connection.execute(statement).partitions(_BATCH):
+            pieces.append(
+                [masked_column(*item) for item in zip(fetched, zip(*rows, strict=True), strict=True)]
+            )
     except DBAPIError as error:
         if where is None:
             raise
@@ -161,32 +165,58 @@ def _fetch(
         if failure is error:
             raise
         raise failure from None
-    pieces = pieces or [_arrays(fetched, [])]
+    return _in_order(fetched, pieces or [[masked_column(definition, ()) for definition in fetched]])
+
+
+def _in_order(fetched: list[ColumnDefinition], pieces: list[list[Column]]) -> dict[str, Column]:
+    """Join the pieces column by column, freeing them meanwhile, and sort the rows."""
     concatenate: Any = np.ma.concatenate
-    values: dict[str, Column] = {name: concatenate([piece[name] for piece in pieces]) for name in names}
+    joined: dict[str, Column] = {}
+    for definition in reversed(fetched):
+        joined[definition.name] = _without_needless(
+            definition, concatenate([piece.pop() for piece in pieces])
+        )
     # The engines collate text each in its own way, so that the order is made here.
     keys = [
-        values[name].filled(_TYPES[d.kind][1]) for name in reversed(_ORDER) for d in fetched if d.name == name
+        joined[name].filled(_TYPES[d.kind][1]) for name in reversed(_ORDER) for d in fetched if d.name == name
     ]
     order = np.lexsort(keys)
-    return {name: array[order] for name, array in values.items()}
+    values: dict[str, Column] = {}
+    for definition in fetched:
+        column = joined.pop(definition.name)
+        values[definition.name] = column if _is_empty(column) else column[order]
+    return values
 
 
-def _arrays(fetched: list[ColumnDefinition], rows: Sequence[Any]) -> dict[str, Column]:
-    cells = zip(*rows, strict=True) if rows else ((),) * len(fetched)
-    return {
-        definition.name: masked_column(definition, list(cell))
-        for definition, cell in zip(fetched, cells, strict=True)
-    }
+def _without_needless(definition: ColumnDefinition, values: Column) -> Column:
+    """A column without NULL needs no mask, one of NULL alone no values of its own."""
+    mask = np.ma.getmaskarray(values)
+    if not mask.any():
+        return np.ma.MaskedArray(values.data)
+    if mask.all() and definition.kind == "float":
+        data, mask = np.broadcast_to(np.nan, values.shape), np.broadcast_to(np.True_, values.shape)
+        return np.ma.MaskedArray(data, mask=mask, fill_value=np.nan)
+    return values
 
 
-def masked_column(definition: ColumnDefinition, cells: list[Any]) -> Column:
+def _is_empty(column: Column) -> bool:
+    return column.dtype.kind == "f" and column.strides == (0,)
+
+
+def masked_column(definition: ColumnDefinition, cells: Sequence[Any]) -> Column:
     """Return cells as the database gives them, None for NULL, as a masked array of the column's type."""
     kind, fill = _TYPES[definition.kind]
+    if definition.kind == "float":
+        # The database holds no NaN: it is None that becomes one.
+        data: NDArray[Any] = np.array(cells, dtype=kind)
+        return np.ma.MaskedArray(data, mask=np.isnan(data), fill_value=fill)
+    if None not in cells:
+        return np.ma.MaskedArray(
+            np.array(cells, dtype=kind), mask=np.zeros(len(cells), bool), fill_value=fill
+        )
     mask = np.array([cell is None for cell in cells], dtype=bool)
-    data: NDArray[Any] = np.array([fill if cell is None else cell for cell in cells], dtype=kind)
-    result: Column = np.ma.MaskedArray(data, mask=mask, fill_value=fill)
-    return result
+    data = np.array([fill if cell is None else cell for cell in cells], dtype=kind)
+    return np.ma.MaskedArray(data, mask=mask, fill_value=fill)
 
 
 def _describe_runs(connection: Connection, run_id: Column) -> tuple[str, ...]:

@@ -127,7 +127,10 @@ def write_source_files(
     used = [item for item in wanted if any(entry.event_set_id == item.event_set_id for entry in regions)]
     if not used:
         raise UnknownNameError(
-            "no region of these sources", ", ".join(names), "`srccat run` makes them", code="NO_REGIONS"
+            "no region of these sources",
+            ", ".join(names),
+            "`srccat run` makes them where an observation sees the source",
+            code="NO_REGIONS",
         )
     result = WrittenFiles()
     for place, item in enumerate(used, start=1):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from catalog.errors import MissingFileError, ProjectError, SettingsError
 from catalog.export.ds9 import region_bytes
-from catalog.export.fits_table import fits_bytes, fits_gz_bytes
+from catalog.export.fits_table import fits_gz_bytes, fits_pieces
 from catalog.export.latex import latex_bytes
 from catalog.export.mrt import mrt_bytes
 from catalog.export.parquet import parquet_bytes
@@ -16,8 +16,8 @@ from catalog.export.table import ExportTable
 from catalog.export.text_tables import csv_bytes, ecsv_bytes
 from catalog.export.votable import votable_bytes
 
-FORMATS: dict[str, Callable[[ExportTable], bytes]] = {
-    ".fits": fits_bytes,
+FORMATS: dict[str, Callable[[ExportTable], bytes | Iterator[bytes]]] = {
+    ".fits": fits_pieces,
     ".fits.gz": fits_gz_bytes,
     ".vot": votable_bytes,
     ".xml": votable_bytes,
@@ -28,7 +28,7 @@ FORMATS: dict[str, Callable[[ExportTable], bytes]] = {
     ".mrt": mrt_bytes,
     ".reg": region_bytes,
 }
-"""Writer by suffix; each turns a table into the bytes of a file."""
+"""Writer by suffix; each turns a table into the bytes of a file, at once or piece by piece."""
 
 
 def format_of(path: Path) -> str:
@@ -75,7 +75,7 @@ def export_table(table: ExportTable, path: Path, overwrite: bool = True) -> Path
     return path
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes | Iterator[bytes]) -> None:
     """Write a file whole or not at all.
 
     Raises
@@ -88,7 +88,7 @@ def write_whole(path: Path, content: bytes) -> None:
     try:
         try:
             with beside.open("wb") as file:
-                file.write(content)
+                file.writelines([content] if isinstance(content, bytes) else content)
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)

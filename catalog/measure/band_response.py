@@ -35,6 +35,8 @@ class BandResponse:
         Folded area of the reference spectrum by PI channel, cm2, shape (n, n_channel).
     channel_lo
         Lower energies of the channels in keV.
+    scale
+        Factor to all these areas, shape (n, b): exposure of the user's map over the built-in one; None for 1.
     """
 
     area: Array
@@ -43,6 +45,7 @@ class BandResponse:
     index3: Array
     by_channel: Array
     channel_lo: Array
+    scale: Array | None = None
 
 
 def band_response(

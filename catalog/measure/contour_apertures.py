@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 EXCLUSION_STEPS = (0.8, 0.7, 0.6)
 """Fractions that neighbours are lowered to, before what still overlaps is cut out."""
-_FINDERS = 128
+_FINDERS = 256
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def shrunk_apertures(contours: ContourField, members: Sequence[int]) -> dict[int
             found.percent / 100,
             found.trial.fraction,
             found.overlap,
-            found.trial.polygon.area,
+            found.trial.area,
         )
         for i, found in zip(members, solved, strict=True)
     }

@@ -7,12 +7,14 @@ number of bins.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catalog.apertures.region import Region
+from catalog.events.dithered_chips import look
+from catalog.events.good_pixels import PassingPixels
 from catalog.events.good_times import GoodTimes
 from catalog.measure.observed_field import ObservedField
 
@@ -45,8 +47,8 @@ def good_fraction_series(
     -------
     ndarray
         Shape (n,), in [0, 1], never NaN: the mean over the good time (of any chip) in the bin; over the whole
-        bin where it holds none. A pixel is good while its chip is in its good time. Pixels that are bad for
-        a part of the observation only count as good here.
+        bin where it holds none. A pixel is good while its chip is in its good time and, where it is bad for a
+        part of the observation only, outside that part.
     """
     edges = np.asarray(edges, dtype=np.float64)
     points = sample_points(region, samples)
@@ -109,6 +111,10 @@ class _OffsetTable:
         y = points[:, 1][:, None] - v.ravel()
         shares = field.good_now(x.ravel(), y.ravel()).reshape(*x.shape, -1).mean(axis=0)
         self._table = shares.T.reshape(-1, axis.size, axis.size)
+        self._passing = [
+            (self._chips[group.chip_index], group.bad, share.reshape(axis.size, axis.size))
+            for group, share in _shares_of_passing(field, x, y)
+        ]
 
     def at(self, time: FloatArray, good_times: Mapping[int, GoodTimes] | None) -> FloatArray:
         """Share at times; with `good_times`, each chip only while it is in its own."""
@@ -125,10 +131,41 @@ class _OffsetTable:
             lower = table[i, j] * (1 - q) + table[i, j + 1] * q
             upper = table[i + 1, j] * (1 - q) + table[i + 1, j + 1] * q
             share = lower * (1 - p) + upper * p
+            for other, bad, lost in self._passing:
+                if other == chip:
+                    share = share - lost[np.rint(row).astype(np.intp), np.rint(column).astype(np.intp)] * (
+                        bad.contains(time)
+                    )
             if good_times is not None:
                 share = share * good_times[chip].contains(time)
             total += share
-        return np.minimum(total, 1.0)
+        return np.clip(total, 0.0, 1.0)
+
+
+def _shares_of_passing(
+    field: ObservedField, x: FloatArray, y: FloatArray
+) -> Iterator[tuple[PassingPixels, FloatArray]]:
+    """Pixels that are bad for a time and that the positions come to: share of the positions on them.
+
+    `x`, `y` have shape (points, offsets); the shares have shape (offsets,).
+    """
+    view, pixels = field.field_of_view, field.pixels
+    if not pixels.passing:
+        return
+    cell = view.plane.detector.cell
+    detx, dety = view.pointing.sky_to_det(x, y)
+    for group in pixels.passing_groups:
+        places = view.plane.det_to_chip(view.chips[group.chip_index], detx, dety)
+        column, row = ((place - 0.5) / cell - 0.5 for place in places)
+        near = (np.abs(group.column - column.mean()) <= np.ptp(column)) & (
+            np.abs(group.row - row.mean()) <= np.ptp(row)
+        )
+        if near.any():
+            image = np.zeros_like(pixels.image)
+            own = (group.chip_index, group.row, group.column)
+            image[own] = pixels.image[own]
+            share = look(view, image, 0, x.ravel(), y.ravel())[:, group.chip_index]
+            yield group, share.reshape(x.shape).mean(axis=0)
 
 
 def _running(values: FloatArray) -> FloatArray:

@@ -17,8 +17,44 @@ from catalog.stats.posterior_summary import PosteriorSummary
 
 Array = NDArray[np.float64]
 
+STRONG = 0.01
+"""Light of a neighbour, in counts of the source, from which on it is listed."""
 NEGLIGIBLE = 0.02
 """Photons of a neighbour in an aperture, in units of sqrt(counts + 1), whose error is left out below."""
+
+
+@dataclass(frozen=True, eq=False)
+class NeighbourCounts:
+    """Expected counts of single neighbours.
+
+    Attributes
+    ----------
+    pairs
+        Rows (i, j): counts of j in the regions of i, shape (n_pair, 2).
+    aperture, background
+        Expected counts in aperture and background region of i, shape (n_pair, b).
+    """
+
+    pairs: NDArray[np.intp]
+    aperture: Array
+    background: Array
+
+    def strongest(self, counts: NDArray[np.int64], ratio: Array) -> NDArray[np.bool_]:
+        """Where a neighbour sends more than 1 % of the counts of i into aperture or scaled background.
+
+        Parameters
+        ----------
+        counts, ratio
+            Counts in apertures and ratio of backgrounds, shape (n, b).
+
+        Returns
+        -------
+        ndarray
+            Shape (n_pair, b).
+        """
+        i = self.pairs[:, 0]
+        light = np.maximum(self.aperture, self.background / ratio[i])
+        return np.asarray(light > STRONG * np.maximum(counts[i], 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +73,8 @@ class JointResult:
         Whether measured jointly, shape (n,).
     size
         Number of members of the group, shape (n,); 1 for a source alone.
+    neighbours
+        The same expected counts neighbour by neighbour.
     """
 
     posterior: PosteriorSummary
@@ -48,6 +86,7 @@ class JointResult:
     contamination_aperbkg: Array
     member: NDArray[np.bool_]
     size: NDArray[np.int64]
+    neighbours: NeighbourCounts
 
     def take(self, rows: NDArray[np.intp]) -> JointResult:
         """The result for other rows; -1 stands for a source measured alone."""
@@ -69,11 +108,12 @@ class JointResult:
             table(self.contamination_aperbkg),
             member,
             np.where(member, self.size[rows], 1),
+            self.neighbours,
         )
 
 
 def joint_columns(joint: JointResult | None, usable: NDArray[np.bool_]) -> Columns:
-    """Columns of `measurement` that only joint photometry fills, shape (n, b).
+    """Columns of `measurement` that neighbours fill, shape (n, b).
 
     Parameters
     ----------
@@ -95,8 +135,10 @@ def joint_columns(joint: JointResult | None, usable: NDArray[np.bool_]) -> Colum
         return {"n_joint": size, **{name: np.full(usable.shape, np.nan) for name in names}}
     together = usable & joint.member[:, None]
     size[together] = np.broadcast_to(joint.size[:, None], usable.shape)[together]
+    # Contamination is known, too, of what is not measured together.
     columns: Columns = {
-        name: np.where(together, getattr(joint, kept), np.nan) for name, kept in names.items()
+        name: np.where(usable if name.startswith("contam") else together, getattr(joint, kept), np.nan)
+        for name, kept in names.items()
     }
     return columns | {"n_joint": size}
 
@@ -126,6 +168,7 @@ def joint_photometry(
     """
     shape = crowd.n.shape
     values = {name: np.full(shape, np.nan) for name in ("m", "g", "r", "near", "beside")}
+    photons = np.zeros(shape)
     summaries = [np.full((*shape, 4), np.nan) for _ in confidences]
     member = np.zeros(shape[0], dtype=bool)
     size = np.ones(shape[0], dtype=np.int64)
@@ -135,6 +178,7 @@ def joint_photometry(
             model, near = _model(crowd, light, group, band)
             best = most_likely(model)
             count = len(group)
+            photons[group, band] = best[:count]
             values["near"][group, band] = near[:count] @ best[:count]
             values["beside"][group, band] = near[count:] @ best[:count]
             model = _with_offset(model, best, count)
@@ -156,7 +200,33 @@ def joint_photometry(
         values["beside"],
         member,
         size,
+        _by_neighbour(light, photons),
     )
+
+
+def contamination(crowd: Crowd, light: SharedLight) -> JointResult:
+    """Neighbours' light where every source is measured alone: their photons are those each was measured with.
+
+    Parameters
+    ----------
+    crowd, light
+        Extractions and what neighbours send into their regions.
+    """
+    shape = crowd.n.shape
+    photons = np.maximum(crowd.n - crowd.m / crowd.r, 0.0) / crowd.f
+    nothing = np.full(shape, np.nan)
+    empty = PosteriorSummary(nothing, nothing, nothing, nothing, np.zeros(shape, dtype=bool))
+    neighbours = _by_neighbour(light, photons)
+    near, beside = np.zeros(shape), np.zeros(shape)
+    np.add.at(near, light.pairs[:, 0], neighbours.aperture)
+    np.add.at(beside, light.pairs[:, 0], neighbours.background)
+    member, size = np.zeros(shape[0], dtype=bool), np.ones(shape[0], dtype=np.int64)
+    return JointResult(empty, empty, nothing, nothing, nothing, near, beside, member, size, neighbours)
+
+
+def _by_neighbour(light: SharedLight, photons: Array) -> NeighbourCounts:
+    sent = photons[light.pairs[:, 1]]
+    return NeighbourCounts(light.pairs, light.aperture * sent, light.background * sent)
 
 
 def _summary(table: Array) -> PosteriorSummary:

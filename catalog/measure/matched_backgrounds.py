@@ -93,22 +93,9 @@ class SourceModel:
 
     def density(self, j: int, x: Array, y: Array) -> Array:
         """Counts of a source per pix2 at sky pixels (n,)."""
-        stamp = self._stamp(j)
         dx = (x - self.placement.x[j]) * self.scale
         dy = (y - self.placement.y[j]) * self.scale
-        half = 0.5 * (stamp.size - 1)
-        column = np.rint(dx / stamp.pixel + half).astype(np.intp)
-        row = np.rint(dy / stamp.pixel + half).astype(np.intp)
-        inside = (column >= 0) & (row >= 0) & (column < stamp.size) & (row < stamp.size)
-        found = np.zeros(len(x))
-        found[inside] = stamp.image[row[inside], column[inside]] / stamp.pixel**2
-        edges = stamp.wing_radius
-        if len(stamp.wing_fraction) > 1:
-            ring = np.searchsorted(edges, np.hypot(dx, dy)[~inside], side="right") - 1
-            per_area = stamp.wing_fraction / (np.pi * np.diff(edges**2))
-            kept = (ring >= 0) & (ring < len(per_area))
-            found[~inside] = np.where(kept, per_area[np.clip(ring, 0, len(per_area) - 1)], 0.0)
-        return np.asarray(self.photons[j] * found * self.scale**2)
+        return np.asarray(self.photons[j] * self._stamp(j).density(dx, dy) * self.scale**2)
 
 
 def source_photons(

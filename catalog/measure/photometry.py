@@ -130,6 +130,8 @@ def photometry(
         narrow = _replaced(narrow, joint.narrow, together)
         m_, r_ = np.where(together, joint.m, m_), np.where(together, joint.r, r_)
     area = np.full(f.shape, np.nan) if response is None else response.area
+    if response is not None and response.scale is not None:
+        area = area * response.scale
     area = np.where(area > 0, area, np.nan)
     columns: Columns = {}
     columns |= _exposures(counted, area, r, f)
@@ -253,6 +255,9 @@ def _energy_conversion(
             )
             for name, value in zip(names, (found.source, found.background, found.largest), strict=True):
                 columns[name][i, j] = value
+    if response.scale is not None:
+        for name in names:
+            columns[name] = columns[name] / np.where(response.scale > 0, response.scale, np.nan)
     net = counted.n - counted.m / r
     model = np.array([spectrum.energy_conversion(band.lo, band.hi) for band in bands]) / area
     chosen = conversion(
@@ -285,6 +290,8 @@ def _flags(
         flags[r * f <= g] |= Flag.BACKGROUND_INSIDE_SOURCE
     flags[(counted.area_aperbkg <= 0) | (counted.good_frac_area_aperbkg <= 0)] |= Flag.NO_BACKGROUND
     flags[time <= 0] |= Flag.NO_EXPOSURE
+    if response is not None and response.scale is not None:
+        flags[response.scale == 0] |= Flag.NO_EXPOSURE
     if response is None:
         flags |= int(Flag.NO_RESPONSE)
     flags[columns["flux_method"] == "model"] |= Flag.FLUX_FROM_MODEL

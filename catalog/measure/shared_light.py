@@ -20,6 +20,10 @@ REACH = 14.0
 """Aperture radii beyond which no source is thought to influence another."""
 ENERGY_WEIGHT = 10.0
 """Events that a band's effective energy counts for."""
+NEAR_NODE = 0.12
+"""Part of the way between two energies of the library within which the nearer one is taken alone."""
+POINTS = 48
+"""Points across a background region."""
 _RADII = np.geomspace(0.3, 60.0, 40)
 """Radii, in aperture radii, at which encircled fractions are tabulated."""
 
@@ -169,25 +173,61 @@ def shared_light(
     Notes
     -----
     Where apertures touch, the PSF is that of the band's effective energy, as for the source's own fraction;
-    farther out it is that of the source's own mean energy.
+    farther out it is that of the source's own mean energy. Fractions are found at the energies of the PSF
+    library and interpolated between them, as the library's own are. Backgrounds are large: what falls into
+    them is summed over points.
     """
+    touching = _touching(crowd, pairs)
+    core = _node_weights(psf.energy, np.array([[band.eff for band in bands]]))[0]
+    wing = _node_weights(psf.energy, crowd.energy)
     aperture = np.zeros((len(pairs), crowd.n.shape[1]))
     background = np.zeros((len(pairs), crowd.n.shape[1]))
     order = np.argsort(pairs[:, 1], kind="stable")
     starts = np.flatnonzero(np.diff(pairs[order, 1], prepend=-1))
+    points: dict[int, Array] = {}
     for block in np.split(order, starts[1:]) if len(pairs) else []:
-        j = pairs[block[0], 1]
-        x, y = float(crowd.x[j]), float(crowd.y[j])
-        rows = pairs[block, 0]
-        touching = np.hypot(crowd.x[rows] - x, crowd.y[rows] - y) < crowd.radius[rows] + crowd.radius[j]
-        # Edges of the detector are in the exposure, not in the fraction.
-        wholes = [Region(crowd.source[i].shape, crowd.source[i].exclude) for i in rows]
-        direction = (float(crowd.theta[j]), float(crowd.phi[j]))
-        for b in range(crowd.n.shape[1]):
-            wing = psf.stamp(*direction, float(crowd.energy[j, b]), roll)
-            core = psf.stamp(*direction, bands[b].eff, roll) if touching.any() else wing
-            for k, i, whole, touches in zip(block, rows, wholes, touching, strict=True):
-                aperture[k, b] = psf_fraction(whole, x, y, core if touches else wing, scale)
-                background[k, b] = psf_fraction(crowd.background[i], x, y, wing, scale)
+        j = int(pairs[block[0], 1])
+        used = wing[j].any(axis=0) | (core.any(axis=0) & touching[block].any())
+        near, beside = np.zeros((2, len(block), len(psf.energy)))
+        for node in np.flatnonzero(used):
+            stamp = psf.stamp(float(crowd.theta[j]), float(crowd.phi[j]), float(psf.energy[node]), roll)
+            for k, i in enumerate(pairs[block, 0].tolist()):
+                # Edges of the detector are in the exposure, not in the fraction.
+                whole = Region(crowd.source[i].shape, crowd.source[i].exclude)
+                near[k, node] = psf_fraction(whole, float(crowd.x[j]), float(crowd.y[j]), stamp, scale)
+                if i not in points:
+                    points[i] = region_points(crowd.background[i])
+                offset = (points[i][:, :2] - (crowd.x[j], crowd.y[j])) * scale
+                weight = points[i][:, 2] * scale**2
+                beside[k, node] = min(1.0, float(stamp.density(*offset.T) @ weight))
+        weights = np.where(touching[block, None, None], core[None], wing[j][None])
+        aperture[block] = (weights * near[:, None, :]).sum(axis=2)
+        background[block] = (wing[j][None] * beside[:, None, :]).sum(axis=2)
     exposure = crowd.time[pairs[:, 0]] / crowd.time[pairs[:, 1]]
     return SharedLight(pairs, aperture * exposure, background * exposure)
+
+
+def _touching(crowd: Crowd, pairs: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Whether the nominal apertures of pairs touch."""
+    i, j = pairs.T
+    distance = np.hypot(crowd.x[i] - crowd.x[j], crowd.y[i] - crowd.y[j])
+    return np.asarray(distance < crowd.radius[i] + crowd.radius[j])
+
+
+def _node_weights(nodes: Array, energy: Array) -> Array:
+    """Weights of an interpolation in log energy, shape (n, b, node); a node far off has none."""
+    place = np.interp(np.log(energy), np.log(nodes), np.arange(len(nodes)))
+    nearest = np.rint(place)
+    place = np.where(np.abs(place - nearest) < NEAR_NODE, nearest, place)
+    return np.asarray(np.maximum(0.0, 1.0 - np.abs(place[..., None] - np.arange(len(nodes)))))
+
+
+def region_points(region: Region) -> Array:
+    """Points spread evenly over a region: x, y and the area (pix2) of each, shape (n, 3)."""
+    x, y, reach = region.shape.reach
+    axis = (np.arange(POINTS) + 0.5) / POINTS * 2 * reach - reach
+    u, v = (grid.ravel() for grid in np.meshgrid(x + axis, y + axis))
+    inside = region.contains(u, v)
+    number = int(inside.sum())
+    area = np.full(number, region.area / number if number else 0.0)
+    return np.column_stack([u[inside], v[inside], area])

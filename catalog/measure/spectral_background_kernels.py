@@ -23,6 +23,9 @@ SMALLEST = 1e-12
 """Vertices do not fall below this: at 0 the likelihood of a count is 0."""
 PRECISE = 1e-7
 HALVINGS = 12
+ALMOST_NOTHING = 0.05
+DOUBTFUL = 1e-3
+"""Gain of a step below which the other way is tried too."""
 
 
 @compiled
@@ -121,7 +124,10 @@ def _newton_target(
         diagonal[k + 1] += high * high * second
         beside[k] += low * high * second
     step = np.zeros(size)
-    fixed = np.zeros(size, dtype=np.bool_)
+    # Those that are small and press against the limit are there already: were they free, the others would be
+    # solved together with values far below 0.
+    small = ALMOST_NOTHING * vertices.mean()
+    fixed = (vertices < small) & (slope > 0.0)
     for _ in range(size + 1):
         upper = np.zeros(size)
         for k in range(size):
@@ -230,7 +236,7 @@ def linear_background(
                 if gain >= 0.0:
                     break
                 factor *= 0.4
-            if gain < PRECISE:
+            if factor < 1.0 or gain < DOUBTFUL:
                 other = _expectation_step(source[i], level, counts, back, ratio, left, share, width, vertices)
                 other_level = linear_level(other, left, share, width)
                 value_there = _objective(source[i], other_level, counts, back, ratio)

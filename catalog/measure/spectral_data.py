@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from catalog.calibration.redistribution import Redistribution
 from catalog.errors import CalibrationError
+from catalog.measure.spectral_fold_kernel import fold_sets
 from catalog.measure.spectral_model import FitModel
 
 Array = NDArray[np.float64]
@@ -143,7 +144,7 @@ class FitData:
     def predict(self, model: FitModel, values: Array) -> Array:
         """Counts of the source in each point, shape (sets, points)."""
         return np.concatenate(
-            [model.photons(edges, values) @ response for edges, response in self.blocks], axis=1
+            [fold_sets(model.photons(edges, values), response) for edges, response in self.blocks], axis=1
         )
 
 

@@ -122,7 +122,7 @@ class FitModel:
         energy = 0.5 * (edges[1:] + edges[:-1]) * ERG_PER_KEV
         bare = self.bare(edges, values)
         absorbed = bare * self.transmission(edges, values[:, 0])
-        return absorbed @ energy, bare @ energy
+        return (absorbed * energy).sum(axis=1), (bare * energy).sum(axis=1)
 
 
 @lru_cache(maxsize=16)

@@ -139,6 +139,13 @@ class MergingChoice(_Part):
     validity_counts: int = Field(
         3, ge=0, description="Counts below which every observation enters the merge for validity"
     )
+    overlap_limit: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Overlap with a neighbour's aperture from which on an observation is left out, where "
+        "another overlaps less; merge all unless given",
+    )
 
 
 class TimingChoice(_Part):

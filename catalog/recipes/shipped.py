@@ -15,7 +15,8 @@ DEFAULT = "default"
 def shipped_recipes() -> dict[str, Recipe]:
     """Return the shipped recipes by name."""
     found: dict[str, Recipe] = {}
-    for entry in sorted(files("catalog.recipes").joinpath("presets").iterdir(), key=lambda item: item.name):
+    entries = files("catalog.recipes").joinpath("presets").iterdir()
+    for entry in sorted(entries, key=lambda item: item.name.removesuffix(".toml")):
         if entry.name.endswith(".toml"):
             recipe = recipe_from_content(tomllib.loads(entry.read_text(encoding="utf-8")), entry.name)
             found[recipe.name] = recipe

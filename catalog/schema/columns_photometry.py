@@ -362,7 +362,7 @@ COLUMNS = (
         "Njoint",
     ),
     *(
-        Col(name, "float", unit, ucd, text, 5, "measured alone, or nothing was measured: see flags")
+        Col(name, "float", unit, ucd, text, 5, "no neighbour matters, or nothing was measured: see flags")
         for name, unit, ucd, text in (
             (
                 "contam_cnts_aper",

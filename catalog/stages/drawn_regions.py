@@ -14,13 +14,14 @@ from sqlalchemy import Connection, select
 
 from catalog.apertures.drawn import cut_out, rival
 from catalog.apertures.region import Region, clip_to_field, region_from_dict
+from catalog.apertures.region_labels import ROLES
 from catalog.events.sky_frame import SkyFrame
 from catalog.flags import Flag
 from catalog.schema.tables import Source, UserRegion
 
 Array = NDArray[np.float64]
 
-_OF_COMPUTED = Flag.NEIGHBOUR_EXCLUDED | Flag.CONFUSED | Flag.NO_APERTURE
+_OF_COMPUTED = Flag.NEIGHBOUR_EXCLUDED | Flag.CONFUSED | Flag.NO_APERTURE | Flag.APERTURES_OVERLAP
 """Flags that tell of the computed source aperture, which a drawn one replaces."""
 
 
@@ -165,7 +166,8 @@ def apply_drawn(
     """
     own = {item.role: item for item in drawn if item.source_id == source_id}
     apertures = [item.region for item in drawn if item.source_id != source_id]
-    regions = {role: region_from_dict(content) for role, (content, _) in record["regions"].items()}
+    rest = {role: content for role, content in record["regions"].items() if role not in ROLES}
+    regions = {role: region_from_dict(record["regions"][role][0]) for role in ROLES}
     flags = Flag(record["flags"])
     if "source" in own:
         aperture = own["source"].region
@@ -182,7 +184,7 @@ def apply_drawn(
     if "background" in own:
         region = own["background"].region
         regions["background"] = clip_to_field(region, fields[1])
-        flags = flags & ~Flag.MIXED_CHIPS | Flag.DRAWN_REGION
+        flags = flags & ~(Flag.MIXED_CHIPS | Flag.SMALL_BACKGROUND) | Flag.DRAWN_REGION
         if clip_to_field(region, fields[0]).area > regions["background"].area * (1 + 1e-6):
             flags |= Flag.MIXED_CHIPS
     else:
@@ -192,6 +194,8 @@ def apply_drawn(
         regions = {}
     record["flags"] = int(flags)
     record["regions"] = {role: (region.to_dict(), region.area) for role, region in regions.items()}
+    if regions:
+        record["regions"] |= rest
     record["drawn"] = {role: item.note for role, item in own.items() if role in regions}
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, select
 from catalog.apertures.region import region_from_dict
 from catalog.band import Band
 from catalog.calibration.psf_blur import Blur
-from catalog.calibration.psf_image import PsfModel, read_psf_image
+from catalog.calibration.psf_image import PsfModel
 from catalog.flags import Flag
 from catalog.measure import extract as measure
 from catalog.measure.extract import Aperture
@@ -24,12 +24,11 @@ from catalog.stages.apertures import APERTURE_FLAGS
 from catalog.stages.apertures import STAGE as APERTURES
 from catalog.stages.attempt import Failure, attempt
 from catalog.stages.calibration_cache import CalibrationKey, psf_of
-from catalog.stages.checksum import check_unchanged
 from catalog.stages.field_cache import FieldKey, field_key, observed_field
 from catalog.stages.fingerprint import Inputs, fingerprint
 from catalog.stages.stage import Place, Plan, Result
 from catalog.stages.upstream import upstream_states
-from catalog.stages.user_files import files_by_source
+from catalog.stages.user_files import files_by_source, source_psf
 from catalog.stages.work import UnitState
 from catalog.store.arrays import pack
 from catalog.store.door import Writer
@@ -201,10 +200,7 @@ def _aperture(row: Any, shapes: dict[str, Any], model_psf: bool) -> Aperture | N
 def _psf(unit: ExtractUnit, aperture: Aperture, field: ObservedField, job: ExtractJob) -> PsfModel:
     if unit.psf_image is None:
         return psf_of(job.calibration, job.psf_blur)
-    path, sha256 = unit.psf_image
-    check_unchanged(path, sha256, "a PSF image")
-    ra, dec = field.events.sky_frame.to_world(aperture.x, aperture.y)
-    return read_psf_image(path).at(float(ra), float(dec))
+    return source_psf(unit.psf_image, field, aperture)
 
 
 def compute(job: ExtractJob) -> list[Result[Extracted]]:

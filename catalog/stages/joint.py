@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 from catalog.apertures.groups import Influence
 from catalog.apertures.region import Region, region_from_dict
 from catalog.calibration.psf import PsfLibrary
-from catalog.measure.joint_photometry import JointResult, joint_photometry
+from catalog.measure.joint_photometry import JointResult, contamination, joint_photometry
 from catalog.measure.photometry import CSC_CONFIDENCE, Counted, posterior_factors
 from catalog.measure.shared_light import Crowd, find_influence, mean_energies, shared_light
 from catalog.schema.tables import Extraction, RegionRow, Source
@@ -80,22 +80,32 @@ def _rows_of(crowd: Crowd, rows: NDArray[np.intp]) -> Crowd:
 
 @dataclass(frozen=True, eq=False)
 class JointRows:
-    """Joint photometry of sources by source id."""
+    """Joint photometry of sources by source id, and the light of neighbours by their source ids."""
 
     rows: dict[int, int]
     result: JointResult
+    crowd: Crowd
 
     def of(self, source_ids: Sequence[int]) -> JointResult:
         """The results of sources; those measured alone have none."""
         return self.result.take(np.array([self.rows.get(i, -1) for i in source_ids], dtype=np.intp))
+
+    def neighbours(self) -> dict[int, list[tuple[int, int, float, float]]]:
+        """Of each source the strongest neighbours: source id, band, counts in aperture and background."""
+        source_ids = list(self.rows)
+        light = self.result.neighbours
+        found: dict[int, list[tuple[int, int, float, float]]] = {}
+        for pair, band in np.argwhere(light.strongest(self.crowd.n, self.crowd.r)).tolist():
+            i, j = light.pairs[pair].tolist()
+            counts = float(light.aperture[pair, band]), float(light.background[pair, band])
+            found.setdefault(source_ids[i], []).append((source_ids[j], band, *counts))
+        return found
 
 
 def load_crowd(
     connection: Connection, context: PhotometryContext, recipe_id: int, psf: PsfLibrary
 ) -> FieldCrowd:
     """Read the extractions of an event set and find its groups."""
-    if context.recipe.crowding.method != "joint":
-        return ALONE
     places = _places(connection, context, recipe_id)
     extractions, measurements = load_counted(
         connection, context, recipe_id, [row.source_id for row in places]
@@ -192,7 +202,7 @@ def _factors(
 
 
 def measure(context: PhotometryContext, field: FieldCrowd) -> JointRows | None:
-    """Measure all groups; None when there is none."""
+    """Measure all groups, or find what neighbours send to sources measured alone; None without neighbours."""
     if field.crowd is None or field.influence is None:
         return None
     recipe = context.recipe
@@ -204,12 +214,15 @@ def measure(context: PhotometryContext, field: FieldCrowd) -> JointRows | None:
         context.field.roll_pnt,
         field.pixel_scale,
     )
-    result = joint_photometry(
-        field.crowd,
-        light,
-        field.influence.members(),
-        (recipe.confidence, CSC_CONFIDENCE),
-        recipe.crowding.seed,
-        recipe.crowding.psf_error,
-    )
-    return JointRows({source_id: i for i, source_id in enumerate(field.source_ids)}, result)
+    if recipe.crowding.method == "joint":
+        result = joint_photometry(
+            field.crowd,
+            light,
+            field.influence.members(),
+            (recipe.confidence, CSC_CONFIDENCE),
+            recipe.crowding.seed,
+            recipe.crowding.psf_error,
+        )
+    else:
+        result = contamination(field.crowd, light)
+    return JointRows({source_id: i for i, source_id in enumerate(field.source_ids)}, result, field.crowd)

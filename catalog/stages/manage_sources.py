@@ -14,6 +14,7 @@ from catalog.errors import SettingsError, UnknownNameError
 from catalog.schema.tables import Source, SourceEvent
 from catalog.stages.add_sources import rename_all
 from catalog.stages.project import Project
+from catalog.stages.run_lock import check_no_run
 from catalog.store.cone import cell
 from catalog.store.door import Writer
 from catalog.store.runs import begin_run, finish, user_name
@@ -108,8 +109,15 @@ def move_source(project: Project, text: str, ra: float, dec: float, why: str | N
 
 
 def remove_source(project: Project, text: str, why: str | None = None) -> SourceRow:
-    """Remove a source with all that was measured of it; its history stays."""
+    """Remove a source with all that was measured of it; its history stays.
+
+    Raises
+    ------
+    ProjectError
+        A run is going on.
+    """
     with project.store.write() as writer:
+        check_no_run(writer, project.store.where)
         source = find_source(writer.connection, text)
         run_id = begin_run(writer, "sources remove", project.frozen_settings(), [])
         _record(writer, run_id, source, "removed", _position(source.ra, source.dec), None, why)

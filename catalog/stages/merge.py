@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,13 @@ from sqlalchemy import Connection, select
 
 from catalog.calibration.spectrum import ReferenceSpectrum
 from catalog.flags import Flag, combine
+from catalog.measure.merge_selection import prune_overlap
 from catalog.measure.merging import Members, MergeChoices, merge_band
 from catalog.measure.posterior_columns import to_rows
 from catalog.recipes.recipe import Recipe
 from catalog.schema.measurement import POSTERIORS, Photometry
 from catalog.schema.tables import (
+    Crowding,
     EventSet,
     Extraction,
     Measurement,
@@ -111,6 +113,9 @@ def compute(job: MergeJob) -> list[Result[Merged]]:
     by_source: dict[int, list[Any]] = {source_id: [] for source_id in job.source_ids}
     for row in job.extractions:
         by_source[row.source_id].append(row)
+    if context.recipe.merging.overlap_limit is not None:
+        for own in by_source.values():
+            used |= _overlapping(own, used, context.recipe.merging.overlap_limit)
     columns: dict[int, dict[int, dict[str, Any]]] = {source_id: {} for source_id in job.source_ids}
     for band, band_id in zip(context.recipe.energy_bands, job.bands, strict=True):
         merged = _merge_one_band(context, band, band_id, by_source, used, job.measured)
@@ -140,7 +145,9 @@ def _extractions(connection: Connection, recipe_id: int, source_ids: Sequence[in
             Extraction.in_fov,
             Extraction.good_frac,
             Extraction.area_aper,
+            Crowding.overlap,
         )
+        .outerjoin(Crowding, Crowding.extraction_id == Extraction.id)
         .join(EventSet, EventSet.id == Extraction.event_set_id)
         .join(Observation, Observation.id == EventSet.observation_id)
         .where(
@@ -186,6 +193,13 @@ def _usable(extraction: Any, measurements: dict[int, Any], recipe: Recipe) -> st
     if recipe.merging.edge == "drop" and (extraction.good_frac or 0.0) < recipe.merging.edge_fraction:
         return "edge_of_field"
     return None
+
+
+def _overlapping(rows: Sequence[Any], used: Mapping[int, str | None], limit: float) -> dict[int, str]:
+    """Usable extractions of one source whose aperture overlaps a neighbour's too much."""
+    own = [row for row in rows if used[row.id] is None]
+    kept = prune_overlap([row.overlap or 0.0 for row in own], limit)
+    return {row.id: "overlap" for row, taken in zip(own, kept, strict=True) if not taken}
 
 
 def _merge_one_band(

@@ -13,10 +13,13 @@ from sqlalchemy import Connection, select
 
 from catalog.flags import Flag
 from catalog.measure.posterior_columns import Columns, to_rows
+from catalog.recipes.recipe import Recipe
 from catalog.schema.tables import BandRow, Merge, MergedMeasurement, MergedProperty, MergeMember
 from catalog.stages import merge
 from catalog.stages.fingerprint import fingerprint
 from catalog.stages.merged_property_columns import merged_columns
+from catalog.stages.position_merges import PURPOSE as POSITION
+from catalog.stages.position_merges import position_merge
 from catalog.stages.property_rows import (
     HARDNESS,
     Measured,
@@ -25,9 +28,11 @@ from catalog.stages.property_rows import (
     posterior_input,
     property_context,
 )
+from catalog.stages.purpose_merges import PurposeMerge, store_merges
 from catalog.stages.stage import Place, Plan, Result, values
 from catalog.stages.upstream import merged_inputs
-from catalog.stages.validity_merges import ValidityMerge, store_validity, validity_merge
+from catalog.stages.validity_merges import PURPOSE as VALIDITY
+from catalog.stages.validity_merges import validity_merge
 from catalog.stats.hardness import hardness_many
 from catalog.store.door import Writer
 
@@ -83,7 +88,7 @@ class MergedProperties:
     merge_id: int | None
     rows: dict[str, dict[str, Any]]
     hardness: dict[str, Any]
-    validity: ValidityMerge | None = None
+    purposes: tuple[PurposeMerge, ...] = ()
 
 
 _NO_HARDNESS: dict[str, Any] = dict.fromkeys(HARDNESS_COLUMNS)
@@ -120,10 +125,17 @@ def load(connection: Connection, place: Place, plan: Plan, source_ids: Sequence[
         return MergedPropertyJob(own.of(source_ids), source_ids, merges, members, sources, rates, wide)
 
     # Members have all bands of their part, and the HRC has the wide one alone.
-    bare = place.recipe.without_wide_band()
-    if all(item.has_energies for item in place.survey.fields) or bare is None:
+    recipe = _main_recipe(place)
+    if recipe == place.recipe:
         return part(context)
-    return part(replace(context, recipe=bare), part(replace(context, recipe=place.recipe.in_wide_band())))
+    return part(replace(context, recipe=recipe), part(replace(context, recipe=recipe.in_wide_band())))
+
+
+def _main_recipe(place: Place) -> Recipe:
+    """The recipe; without the wide band where the HRC has observed in that alone."""
+    if all(item.has_energies for item in place.survey.fields):
+        return place.recipe
+    return place.recipe.without_wide_band() or place.recipe
 
 
 def compute(job: MergedPropertyJob) -> list[Result[MergedProperties]]:
@@ -144,13 +156,13 @@ def compute(job: MergedPropertyJob) -> list[Result[MergedProperties]]:
             job.merges.get(source_id),
             rows.get(source_id, {}),
             hardness.get(source_id, _NO_HARDNESS),
-            None if own is None else validity_merge(context.recipe, context.bands, own),
+            () if own is None else _purposes(context, own),
         )
         content_hash = fingerprint(
             found.merge_id is None,
             found.rows,
             found.hardness,
-            None if found.validity is None else found.validity.plain(),
+            [item.plain() for item in found.purposes],
         )
         results.append(Result(source_id, content_hash, found))
     return results
@@ -168,6 +180,12 @@ def _rows(job: MergedPropertyJob) -> dict[int, dict[str, dict[str, Any]]]:
         source_id: dict(zip(names, table[k * width : (k + 1) * width], strict=True))
         for k, source_id in enumerate(job.sources)
     }
+
+
+def _purposes(context: PropertyContext, members: Sequence[Measured]) -> tuple[PurposeMerge, ...]:
+    """The merges of one source for validity and, where there are counts, for its position."""
+    found = (validity_merge(context.recipe, context.bands, members), position_merge(context, members))
+    return tuple(item for item in found if item is not None)
 
 
 def _merged_rates(
@@ -263,5 +281,7 @@ def store(writer: Writer, place: Place, run_id: int, results: Sequence[Result[Me
     hardness = dict.fromkeys(merges.values(), _NO_HARDNESS)
     hardness |= {item.merge_id: item.hardness for item in found if item.merge_id is not None}
     writer.update_many(Merge, [{"id": merge_id, **columns} for merge_id, columns in hardness.items()])
-    validity = [item.validity for item in values(results) if item.validity is not None]
-    store_validity(writer, run_id, place.recipe_id, source_ids, validity, place.bands)
+    bands = [place.survey.band_ids[band.name] for band in _main_recipe(place).energy_bands]
+    for purpose in (VALIDITY, POSITION):
+        chosen = [own for item in values(results) for own in item.purposes if own.purpose == purpose]
+        store_merges(writer, run_id, place.recipe_id, purpose, source_ids, chosen, bands)

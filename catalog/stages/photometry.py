@@ -15,7 +15,10 @@ from catalog.flags import Flag
 from catalog.measure.band_response import BandResponse, band_response
 from catalog.measure.photometry import PhotometryChoices, photometry
 from catalog.measure.posterior_columns import Columns, to_rows
-from catalog.schema.tables import Extraction, Measurement
+from catalog.measure.user_exposure import with_exposures
+from catalog.schema.tables import Extraction, Measurement, NeighbourLight
+from catalog.stages.apertures import extraction_ids
+from catalog.stages.exposure_maps import Means, exposure_images, map_means
 from catalog.stages.extract import BAND_FLAGS
 from catalog.stages.extract import STAGE as EXTRACT
 from catalog.stages.fingerprint import fingerprint
@@ -31,7 +34,7 @@ from catalog.stages.upstream import upstream_states
 from catalog.store.door import Writer
 
 STAGE = "photometry"
-VERSION = 2
+VERSION = 3
 
 COLUMNS = tuple(
     item.name
@@ -61,13 +64,15 @@ class PhotometryJob:
     extractions: Sequence[Any]
     measurements: dict[int, list[Any]]
     crowd: FieldCrowd
+    maps: Means
 
 
 @dataclass(frozen=True, eq=False)
 class PhotometryRows:
-    """Rows of `measurement`, with their ids, of one source."""
+    """Rows of `measurement`, with their ids, of one source; its neighbours, see `JointRows.neighbours`."""
 
     rows: tuple[dict[str, Any], ...]
+    neighbours: tuple[tuple[int, int, float, float], ...] = ()
 
 
 def plan(connection: Connection, place: Place) -> Plan:
@@ -94,7 +99,8 @@ def load(connection: Connection, place: Place, plan: Plan, source_ids: Sequence[
     """Read the counts of a batch."""
     context, crowd = plan.shared
     extractions, measurements = load_counted(connection, context, place.recipe_id, source_ids)
-    return PhotometryJob(context, extractions, measurements, crowd.around(source_ids))
+    maps = map_means(connection, context.field, context.recipe.energy_bands, extractions)
+    return PhotometryJob(context, extractions, measurements, crowd.around(source_ids), maps)
 
 
 def compute(job: PhotometryJob) -> list[Result[PhotometryRows]]:
@@ -107,18 +113,26 @@ def compute(job: PhotometryJob) -> list[Result[PhotometryRows]]:
     for chip in sorted({row.chip_id for row in seen}):
         group = [row for row in seen if row.chip_id == chip and row.source_id not in alone]
         if group:
-            found += _on_chip(context, context.calibration, group, job.measurements, joint)
+            found += _on_chip(job, context.calibration, group, joint)
     for row in seen:
         if row.source_id in alone:
             own = context.calibration_of(row.source_id)
-            found += _on_chip(context, own, [row], job.measurements, joint)
+            found += _on_chip(job, own, [row], joint)
     found += [
         (row.source_id, _nothing(item.id for item in job.measurements[row.id]))
         for row in job.extractions
         if row.area_aper is None
     ]
     found.sort(key=lambda item: item[0])
-    return [Result(source_id, _content_hash(rows), PhotometryRows(rows)) for source_id, rows in found]
+    neighbours = {} if joint is None else joint.neighbours()
+    return [
+        Result(
+            source_id,
+            _content_hash(rows),
+            PhotometryRows(rows, tuple(neighbours.get(source_id, ()))),
+        )
+        for source_id, rows in found
+    ]
 
 
 def _nothing(row_ids: Iterable[int], flags: int = 0) -> tuple[dict[str, Any], ...]:
@@ -126,18 +140,24 @@ def _nothing(row_ids: Iterable[int], flags: int = 0) -> tuple[dict[str, Any], ..
 
 
 def _on_chip(
-    context: PhotometryContext,
+    job: PhotometryJob,
     calibration: Calibration,
     group: list[Any],
-    measurements: dict[int, list[Any]],
     joint: JointRows | None,
 ) -> list[tuple[int, tuple[dict[str, Any], ...]]]:
+    context, measurements = job.context, job.measurements
     bands, chip = context.recipe.energy_bands, group[0].chip_id
     theta = np.array([row.theta for row in group])
     phi = np.array([row.phi for row in group])
     response = _response(context, calibration, chip, theta, phi)
     table = [measurements[row.id] for row in group]
     counted = count_arrays(context, calibration, group, table, (theta, phi))
+    on_source, on_background = (
+        np.array([job.maps[row.id][k] if row.id in job.maps else no_map for row in group])
+        for k, no_map in enumerate([(np.nan,) * len(bands)] * 2)
+    )
+    if response is not None and job.maps:
+        counted, response = with_exposures(counted, response, on_source, on_background)
     recipe = context.recipe
     choices = PhotometryChoices(
         recipe.background.follows, recipe.confidence, recipe.limit.alpha, recipe.limit.power
@@ -151,6 +171,9 @@ def _on_chip(
     if response is not None:
         columns["flags"][:, _outside_calibration(context, calibration)] |= int(Flag.BAND_OUTSIDE_CALIBRATION)
     identity = np.full(counted.n.shape, calibration.identity, dtype=object)
+    if response is not None:
+        for name, image in exposure_images(context.field).items():
+            identity[:, [band.name == name for band in bands]] += f"; {image.identity}"
     identity[~np.isfinite(columns["bkg_ratio"])] = None
     columns["calibration"] = identity
     chosen: Columns = {name: columns[name] for name in COLUMNS}
@@ -210,6 +233,32 @@ def store(writer: Writer, place: Place, run_id: int, results: Sequence[Result[Ph
     )
     rows += _nothing(lost, int(Flag.FAILED))
     writer.update_many(Measurement, [{**row, "run_id": run_id} for row in rows])
+    _store_neighbours(writer, place, run_id, results)
+
+
+def _store_neighbours(
+    writer: Writer, place: Place, run_id: int, results: Sequence[Result[PhotometryRows]]
+) -> None:
+    ids = extraction_ids(writer.connection, place.observed.event_set_id, place.recipe_id)
+    own = [ids[result.source_id] for result in results if result.source_id in ids]
+    writer.delete(NeighbourLight, NeighbourLight.extraction_id.in_(own))
+    bands = place.bands
+    writer.insert(
+        NeighbourLight,
+        [
+            {
+                "run_id": run_id,
+                "extraction_id": ids[result.source_id],
+                "band_id": bands[band],
+                "neighbour_id": neighbour,
+                "contam_cnts_aper": aperture,
+                "contam_cnts_aperbkg": background,
+            }
+            for result in results
+            if result.value is not None
+            for neighbour, band, aperture, background in result.value.neighbours
+        ],
+    )
 
 
 def _content_hash(rows: Sequence[dict[str, Any]]) -> str:

@@ -50,7 +50,10 @@ class PhotometryContext:
         recipe = self.recipe
         return Inputs.of(
             code=version,
-            calibration=self.calibration.identity,
+            calibration=[
+                self.calibration.identity,
+                *([band, sha256] for band, (_, sha256) in self.field.user_files[0].expmaps),
+            ],
             spectrum=[self.spectrum.photon_index, self.spectrum.nh, self.spectrum.absorption],
             recipe=[
                 recipe.confidence,

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,22 +17,19 @@ from sqlalchemy import Connection, select
 from catalog.apertures.region import region_from_dict
 from catalog.calibration.provider import Calibration
 from catalog.calibration.psf_blur import Blur
-from catalog.calibration.psf_image import PsfModel, read_psf_image
 from catalog.measure.extract import Aperture
-from catalog.measure.observed_field import ObservedField
 from catalog.measure.spectra import ExtractedSpectrum, SpectralResponse, SpectrumChoices, extract_spectrum
 from catalog.schema.tables import BandRow, Extraction, Measurement, RegionRow, Spectrum
 from catalog.stages.apertures import extraction_ids
 from catalog.stages.attempt import Failure, attempt
 from catalog.stages.calibration_cache import CalibrationKey, field_calibration
-from catalog.stages.checksum import check_unchanged
 from catalog.stages.extract import STAGE as EXTRACT
 from catalog.stages.field_cache import FieldKey, field_key, observed_field
 from catalog.stages.fingerprint import Inputs, fingerprint
 from catalog.stages.response_store import drop_unused_responses, ensure_responses
 from catalog.stages.stage import Place, Plan, Result
 from catalog.stages.upstream import upstream_states
-from catalog.stages.user_files import UserFiles, files_by_source
+from catalog.stages.user_files import UserFiles, files_by_source, source_psf
 from catalog.store.arrays import pack
 from catalog.store.door import Writer
 
@@ -243,11 +239,12 @@ def compute(job: SpectraJob) -> list[Result[SpectrumRows]]:
 def _extract(unit: SpectrumUnit, aperture: Aperture, job: SpectraJob) -> SpectrumRows:
     observed = observed_field(job.field)
     calibration = job.calibration_of(unit.files)
+    image = None if unit.files is None else unit.files.psf
     found = extract_spectrum(
         observed,
         aperture,
         calibration,
-        _psf(unit, aperture, observed, calibration),
+        calibration.psf if image is None else source_psf(image, observed, aperture),
         SpectrumChoices(
             job.decimal_year,
             unit.livetime,
@@ -289,17 +286,6 @@ def _row(
         "header": {"livetime": found.livetime, "bkg_ratio": ratio, "good_frac": good},
         "arf": None if arf is None else pack(arf),
     }
-
-
-def _psf(
-    unit: SpectrumUnit, aperture: Aperture, observed: ObservedField, calibration: Calibration
-) -> PsfModel:
-    if unit.files is None or unit.files.psf is None:
-        return calibration.psf
-    path, sha256 = unit.files.psf
-    check_unchanged(Path(path), sha256, "a PSF image")
-    ra, dec = observed.events.sky_frame.to_world(aperture.x, aperture.y)
-    return read_psf_image(Path(path)).at(float(ra), float(dec))
 
 
 def store(writer: Writer, place: Place, run_id: int, results: Sequence[Result[SpectrumRows]]) -> None:

@@ -71,15 +71,17 @@ def _load(store: Store, units: StaleUnits, source_ids: Sequence[int]) -> Any:
 
 def _one_by_one(store: Store, units: StaleUnits, source_ids: Sequence[int], failure: Failure) -> Results:
     """Find the sources because of which a batch failed; an input that cannot be used fails all of them."""
-    if failure.of_input or len(source_ids) == 1:
-        return [Result.failed(source_id, failure.reason, failure.message) for source_id in source_ids]
+    parts = [list(source_ids)] if failure.of_input else list(split(source_ids, units.plan.together, 1))
     found: Results = []
-    for source_id in source_ids:
-        job = attempt(partial(_load, store, units, [source_id]), (UserError, SQLAlchemyError))
-        results = compute_job(units.stage.compute, job)
-        if isinstance(results, Failure):
-            results = [Result.failed(source_id, results.reason, results.message)]
-        found += results
+    for part in parts:
+        if len(parts) > 1:
+            job = attempt(partial(_load, store, units, part), (UserError, SQLAlchemyError))
+            results = compute_job(units.stage.compute, job)
+            if not isinstance(results, Failure):
+                found += results
+                continue
+            failure = results
+        found += [Result.failed(source_id, failure.reason, failure.message) for source_id in part]
     return found
 
 

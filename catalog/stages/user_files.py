@@ -7,16 +7,19 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
+from catalog.calibration.exposure_image import read_exposure_image
 from catalog.calibration.hrc import CHIP_IDS as HRC_DETECTORS
 from catalog.calibration.hrc import open_hrc_calibration
 from catalog.calibration.provider import Calibration, with_area
-from catalog.calibration.psf_image import read_psf_image
+from catalog.calibration.psf_image import PsfModel, read_psf_image
 from catalog.calibration.user_files import read_area_table
 from catalog.calibration.user_response import check_responses, with_responses
 from catalog.config import ObservationSettings
 from catalog.errors import UnknownNameError
+from catalog.measure.extract import Aperture
+from catalog.measure.observed_field import ObservedField
 from catalog.schema.tables import Source
-from catalog.stages.checksum import file_sha256
+from catalog.stages.checksum import check_unchanged, file_sha256
 
 NamedFile = tuple[Path, str]
 
@@ -33,6 +36,8 @@ class UserFiles:
         Effective area, redistribution, PSF image; None where there is none.
     area_table
         Table of effective areas of the observation, in place of that of all.
+    expmaps
+        Exposure maps of the observation by name of the band.
     detector
         ACIS, HRC-I or HRC-S: whose calibration the files of an observation replace pieces of.
     """
@@ -42,6 +47,7 @@ class UserFiles:
     rmf: NamedFile | None = None
     psf: NamedFile | None = None
     area_table: NamedFile | None = None
+    expmaps: tuple[tuple[str, NamedFile], ...] = ()
     detector: str = "ACIS"
 
     def response_key(self) -> list[str | None]:
@@ -60,11 +66,14 @@ class UserFiles:
         return with_responses(base, arf, rmf, of_source=self.source is not None)
 
 
-def user_files(chosen: ObservationSettings, detector: str = "ACIS") -> tuple[UserFiles, ...]:
+def user_files(
+    chosen: ObservationSettings, detector: str = "ACIS", pointing: tuple[str, float, float] | None = None
+) -> tuple[UserFiles, ...]:
     """Files of the settings of an ObsID: first that of the observation, then those of sources.
 
     A source's files come on top of the observation's. All are read, so that one that cannot be used is
-    refused before anything is computed.
+    refused before anything is computed; exposure maps must be of the ObsID and field of `pointing` (ObsID, RA
+    and Dec in degrees).
 
     Raises
     ------
@@ -76,8 +85,13 @@ def user_files(chosen: ObservationSettings, detector: str = "ACIS") -> tuple[Use
         _named(chosen.arf),
         _named(chosen.rmf),
         area_table=_named(chosen.area_table),
+        expmaps=tuple((band, (path, file_sha256(path))) for band, path in sorted(chosen.expmap.items())),
         detector=detector,
     )
+    for path in chosen.expmap.values():
+        image = read_exposure_image(path)
+        if pointing is not None:
+            image.check_field(*pointing)
     check_responses(chosen.arf, chosen.rmf)
     if chosen.area_table is not None:
         read_area_table(chosen.area_table)
@@ -93,6 +107,20 @@ def user_files(chosen: ObservationSettings, detector: str = "ACIS") -> tuple[Use
 
 def _named(path: Path | None) -> NamedFile | None:
     return None if path is None else (path, file_sha256(path))
+
+
+def source_psf(image: NamedFile, observed: ObservedField, aperture: Aperture) -> PsfModel:
+    """The user's PSF image at the position of a source.
+
+    Raises
+    ------
+    InputFileError, MissingFileError, CalibrationError
+        It is not the image that was named, is gone, or does not hold the source.
+    """
+    path, sha256 = image
+    check_unchanged(path, sha256, "a PSF image")
+    ra, dec = observed.events.sky_frame.to_world(aperture.x, aperture.y)
+    return read_psf_image(path).at(float(ra), float(dec))
 
 
 def files_by_source(connection: Connection, files: tuple[UserFiles, ...]) -> dict[int, UserFiles]:

@@ -138,7 +138,7 @@ def _resolve(
     ):
         if not value:
             raise InputFileError(
-                f"a region without a {name}",
+                f"a region without {name}",
                 item.where,
                 f"give {option}, or a file with labels as `srccat regions export` writes",
                 code="REGION_LABEL",

@@ -132,7 +132,7 @@ def field_inputs(connection: Connection, settings: Settings, role: str = "photom
         .join(InputFile, InputFile.id == EventSet.input_file_id)
         .where(EventSet.role == role)
         .order_by(Observation.obs_id, Observation.obi_num, Observation.cycle, Observation.datamode)
-    )
+    ).all()
     return [_field_input(row, settings, role) for row in rows]
 
 
@@ -163,7 +163,7 @@ def _field_input(row: Any, settings: Settings, role: str) -> FieldInput:
         grating=row.grating,
         correction=Correction(dx, dy, row.correction_rotation or 0.0, row.correction_scale or 1.0),
         psf_blur=with_core(BLUR[row.position_kind], settings.calibration.psf_blur),
-        user_files=user_files(chosen, found.name),
+        user_files=user_files(chosen, found.name, (row.obs_id, row.ra_pnt, row.dec_pnt)),
         detector=found.name,
         dead_time=None if found.has_energies else dtf,
     )

@@ -16,6 +16,9 @@ _FULL = ("the database cannot grow", "free some space and run again: nothing is 
 _CLOSED = ("the database cannot be opened", "check that the folder exists and may be read", "NO_DATABASE")
 _SERVER = ("the database server does not let us in", "check the URL and that it runs", "NO_SERVER")
 
+_ENDED = ("the database server ended the connection", "see that it runs, then run again", "NO_SERVER")
+_UNWRITTEN = ("the database file cannot be written", "check space, quota and limits of the disk", "DISK_FULL")
+
 _SENTENCES: dict[str, tuple[str, str, str]] = {
     "is locked": _BUSY,
     "deadlock detected": _BUSY,
@@ -23,11 +26,17 @@ _SENTENCES: dict[str, tuple[str, str, str]] = {
     "read-only transaction": _RIGHTS,
     "disk is full": _FULL,
     "No space left on device": _FULL,
+    "disk I/O error": _UNWRITTEN,
     "unable to open database file": _CLOSED,
     "malformed": ("the database file is damaged", "restore it from a copy", "DAMAGED"),
     "not a database": ("the file is no database", "give a catalog made by `srccat init`", "NOT_A_DATABASE"),
     "connection to server": _SERVER,
     "failed to resolve host": _SERVER,
+    "terminating connection": _ENDED,
+    "server closed the connection": _ENDED,
+    "connection is closed": _ENDED,
+    "connection is lost": _ENDED,
+    "database system is": _ENDED,
 }
 
 

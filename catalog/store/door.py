@@ -7,9 +7,10 @@ PostgreSQL it is an ordinary transaction. Rows are checked as whole blocks befor
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sqlalchemy import Connection, Engine, Table, delete
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql import ColumnElement
 
@@ -136,7 +137,8 @@ class Store:
     def close(self) -> None:
         """Release connections, after folding the write-ahead log back into the file."""
         if self.engine.dialect.name == "sqlite" and not self.read_only:
-            with self.engine.connect() as connection:
+            # Where it fails, as on a full disk, the log stays beside the file, and nothing is lost.
+            with suppress(DatabaseError), self.engine.connect() as connection:
                 # Not waiting for readers: what they still need stays in the log until another writer closes.
                 connection.exec_driver_sql("PRAGMA busy_timeout = 0")
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")

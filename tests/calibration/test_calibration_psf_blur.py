@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.calibration.psf import open_psf_library
-from catalog.calibration.psf_blur import BLUR, position_kind
+from catalog.calibration.psf_blur import BLUR, position_kind, with_core
 from catalog.calibration.psf_radii import blurred_radii
 
 FRACTIONS = np.array([0.1, 0.3, 0.5, 0.7, 0.9, 0.95])
@@ -88,3 +88,32 @@ def test_kinds_of_positions(instrument, pix_adj, rand_sky, data_class, kind):
     header = SimpleNamespace(instrument=instrument, pix_adj=pix_adj, rand_sky=rand_sky, data_class=data_class)
     assert position_kind(header) == kind
     assert BLUR["simulated"] < BLUR["edser"] < BLUR["none"] < BLUR["randomize"]
+
+
+def test_blur_that_grows_off_axis():
+    """The HRC's plate leaves the focus: the blur on axis there, off axis wider, in radii and stamps alike."""
+    library, wide = open_psf_library(), open_psf_library().with_blur((0.2, 0.066))
+    plain = library.with_blur(0.2)
+    assert np.allclose(wide.radius(0.0, 0.0, 1.5, 0.5), plain.radius(0.0, 0.0, 1.5, 0.5), rtol=1e-6)
+    for theta in (3.0, 6.0, 10.0):
+        local = library.with_blur(float(np.hypot(0.2, 0.066 * theta**1.6)))
+        for fraction in (0.3, 0.5, 0.9):
+            ours = wide.radius(theta, 45.0, 1.5, fraction)
+            assert ours > plain.radius(theta, 45.0, 1.5, fraction)
+            assert np.allclose(ours, local.radius(theta, 45.0, 1.5, fraction), rtol=0.02)
+        radius = float(wide.radius(theta, 45.0, 1.5, 0.8))
+        inside = wide.stamp(theta, 45.0, 1.5).fraction_in_circle(0.0, 0.0, radius, np.empty((0, 3)))
+        assert inside == pytest.approx(0.8, abs=0.01)
+    assert wide.identity != plain.identity
+    assert with_core((0.16, 0.066), 0.3) == (0.3, 0.066)
+    assert with_core(0.2, None) == 0.2
+    assert with_core(0.2, 0.3) == 0.3
+
+
+@pytest.mark.parametrize("place", [(np.nan, 0.0, 1.5, 0.9), (1.0, np.nan, 1.5, 0.9), (1.0, 0.0, 1.5, np.nan)])
+def test_nothing_known_gives_nan_without_a_warning(place):
+    library = open_psf_library(0.2)
+    assert np.isnan(library.radius(*place))
+    assert np.isnan(library.fraction_in_radius(*place))
+    both = library.radius(np.array([np.nan, 2.0]), 0.0, 1.5, 0.9)
+    assert both[1] == library.radius(2.0, 0.0, 1.5, 0.9)

@@ -28,7 +28,10 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     from catalog.simulate.source_model import SimulatedSource
 
     plan = PointingPlan("70111", RA, DEC, 30.0, 3200.0, "2009-06-01T12:00:00", pauses=(PAUSE,))
-    sources = [SimulatedSource("a", RA + 0.05, DEC + 0.04, 6e-4), SimulatedSource("b", RA - 0.02, DEC + 0.02, 2e-4)]
+    sources = [
+        SimulatedSource("a", RA + 0.05, DEC + 0.04, 6e-4),
+        SimulatedSource("b", RA - 0.02, DEC + 0.02, 2e-4),
+    ]
     events = simulate_field(sources, plan, open_calibration(), 4)
     return write_observation(tmp_path_factory.mktemp("original"), events, plan)
 

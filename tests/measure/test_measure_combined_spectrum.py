@@ -53,7 +53,7 @@ def spectra() -> list[ExtractedSpectrum]:
 
 
 def by_hand(spectra: list[ExtractedSpectrum], rule: str) -> tuple[np.ndarray, float]:
-    """Background counts and BACKSCAL from EXPOSURE and BACKSCAL of files, as combine_spectra's help has it."""
+    """Background counts and BACKSCAL from EXPOSURE and BACKSCAL of files, as CIAO defines it."""
     files = [(item.livetime, 1.0, item.livetime, item.bkg_ratio, item.background) for item in spectra]
     if rule == "time":
         counts = sum(item[4] for item in files)

@@ -119,6 +119,41 @@ def test_bad_columns_and_unequal_times(field: ObservedField) -> None:
     assert found[1] == 0.0
 
 
+def test_columns_that_are_bad_for_a_time(field: ObservedField) -> None:
+    """Half of the region's columns are bad in the second half of the time: the series and the mean agree."""
+    x, y = at_chip(field, 7, 500, 512)
+    start, stop = float(field.good_time.start[0]), float(field.good_time.stop[-1])
+    half = 0.5 * (start + stop)
+    bad = BadPixels(
+        np.array([7], dtype=np.int16),
+        np.array([[470, 499]], dtype=np.int16),
+        np.array([[480, 545]], dtype=np.int16),
+        np.array([half]),
+        np.array([np.inf]),
+    )
+    spoilt = replace(field, pixels=good_pixels(field.field_of_view, bad))
+    assert len(spoilt.pixels.passing) == 30 * 66
+    region = Region(Circle(x, y, 4.0))
+    found = good_fraction_series(spoilt, region, np.array([start, half, stop]), samples=300)
+    assert found[0] == pytest.approx(1.0, abs=1e-6)
+    assert found[1] == pytest.approx(0.5, abs=0.06)
+    mean = good_fraction_series(spoilt, region, np.array([start, stop]), samples=300)
+    expected = area_mean(region, good_map(x, y, 4.0, spoilt.good_fraction))
+    assert mean[0] == pytest.approx(expected, abs=0.01)
+    # Always bad from the beginning is what a bad pixel is.
+    always = replace(bad, start=np.array([-np.inf]))
+    whole = replace(field, pixels=good_pixels(field.field_of_view, always))
+    from_start = replace(
+        field, pixels=good_pixels(field.field_of_view, replace(bad, start=np.array([start])))
+    )
+    edges = np.linspace(start, stop, 40)
+    np.testing.assert_allclose(
+        good_fraction_series(from_start, region, edges, samples=300),
+        good_fraction_series(whole, region, edges, samples=300),
+        atol=0.03,
+    )
+
+
 def test_sample_points_fill_the_region() -> None:
     ring = Region(Annulus(10.0, 20.0, 9.5, 10.0), (Circle(20.0, 20.0, 5.0),))
     points = sample_points(ring, 64)

@@ -82,6 +82,15 @@ def test_every_event_is_in_one_channel(field):
     assert pi_histogram(field, everything).sum() == len(field.events)
 
 
+def test_the_first_and_the_last_channel(simulated):
+    pi = np.zeros(len(simulated.events), dtype=np.int32)
+    pi[:7] = [1, 1, 2, 1023, 1024, 1024, 1500]
+    events = dataclasses.replace(simulated.events, pi=pi)
+    found = pi_histogram(dataclasses.replace(simulated, events=events), np.arange(9))
+    assert found[[0, 1, 1022, 1023]].tolist() == [2, 1, 1, 3]
+    assert found.sum() == 7
+
+
 def test_without_pi_the_channel_comes_from_the_energy(simulated):
     bare = dataclasses.replace(simulated, events=dataclasses.replace(simulated.events, pi=None))
     everything = np.arange(len(bare.events))

@@ -138,7 +138,7 @@ def test_no_scheduler(empty_project, small_field, copy_of, monkeypatch):
 
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 import catalog.stages.run as run_module
 import catalog.stages.unit_batches as unit_batches
 from cli.main import main
@@ -153,6 +153,8 @@ def slow(*args):
     return original(*args)
 
 run_module.store_batch = slow
+# Whatever started the tests may have chosen to ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 if __name__ == "__main__":
     sys.exit(main(["run", "--project", sys.argv[1]]))
 """

@@ -1,0 +1,91 @@
+"""The recipe acis-extract in a project: what is stored, and what a new source leaves as it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from catalog.recipes.shipped import shipped_recipes
+from catalog.stages.add_observations import add_observations
+from catalog.stages.add_sources import add_sources
+from catalog.stages.project import create_project, open_project
+from catalog.stages.recipe_store import store_recipe
+from catalog.stages.run import run
+
+SQL = (
+    "SELECT s.name, d.*, (SELECT count(*) FROM region r JOIN extraction e ON e.id = r.extraction_id "
+    "WHERE e.source_id = d.source_id) AS regions FROM detections d JOIN source s ON s.id = d.source_id "
+    "WHERE d.band = '0.5-8'"
+)
+
+
+def rows(project: Any) -> dict[int, Any]:
+    with project.store.read() as connection:
+        return {row.source_id: row for row in connection.execute(text(SQL))}
+
+
+@pytest.fixture(scope="module")
+def contours(tmp_path_factory, small_field):
+    """A project with the one recipe and one observation, all done."""
+    folder = tmp_path_factory.mktemp("contours") / "project"
+    create_project(folder, recipes=["acis-extract"])
+    with open_project(folder) as project:
+        add_observations(project, [small_field.observation(0)])
+        add_sources(project, small_field.sources)
+        report = run(project, ["apertures", "extract", "photometry", "merge"], workers=1)
+        assert report.failed == 0
+    return folder
+
+
+def test_columns_of_crowding(contours) -> None:
+    with open_project(contours) as project:
+        found = list(rows(project).values())
+        with project.store.read() as connection:
+            masks = connection.scalar(text("SELECT count(*) FROM region WHERE role = 'mask'"))
+            light = connection.execute(text("SELECT * FROM neighbour_light")).all()
+    seen = [row for row in found if row.in_fov]
+    assert masks == len(seen) > 10
+    for row in seen:
+        assert abs(row.psf_frac_contour - row.psf_frac_target) < 0.01
+        assert row.regions == 3
+        assert row.src_cnts_aper_lolim <= row.src_cnts_aper <= row.src_cnts_aper_hilim
+        assert row.photflux_aper is not None
+        assert row.overlap is not None
+    assert {row.crowding for row in seen} == {"none", "shrunk"}
+    shrunk = [row for row in seen if row.crowding == "shrunk"]
+    assert all(row.contam_cnts_aper is not None for row in shrunk)
+    assert {row.source_id for row in shrunk} & {row.neighbour_id for row in light}
+    assert all(row.contam_cnts_aper > 0 for row in light)
+    assert all(row.n_joint == 1 for row in seen)
+
+
+def test_a_new_source_leaves_the_rest(contours, copy_of, small_field, tmp_path) -> None:
+    with copy_of(contours) as project:
+        before = rows(project)
+        listed = tmp_path / "more.csv"
+        listed.write_text(
+            f"ra,dec,name\n{float(small_field.ra[15])},{float(small_field.dec[15]) + 0.05},far\n"
+        )
+        add_sources(project, listed)
+        run(project, ["apertures", "extract", "photometry", "merge"], workers=1)
+        after = rows(project)
+    assert len(after) == len(before) + 1
+    for source_id, row in before.items():
+        # What became of its regions, and with them of all numbers, is of an earlier run still.
+        assert after[source_id].run_id == row.run_id
+        assert after[source_id].src_cnts_aper == row.src_cnts_aper
+
+
+def test_two_recipes_side_by_side(contours, copy_of) -> None:
+    with copy_of(contours) as project:
+        store_recipe(project.store, project.frozen_settings(), shipped_recipes()["srcflux"])
+        run(project, ["apertures", "extract", "photometry", "merge"], workers=1)
+        with project.store.read() as connection:
+            found = connection.execute(
+                text("SELECT recipe, crowding, psf_frac_contour, contam_cnts_aper FROM detections")
+            ).all()
+    assert {row.crowding for row in found if row.recipe == "srcflux"} == {"none", "excluded", None}
+    assert all(row.psf_frac_contour is None for row in found if row.recipe == "srcflux")
+    assert any(row.contam_cnts_aper for row in found if row.recipe == "srcflux")

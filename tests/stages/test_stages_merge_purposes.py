@@ -1,0 +1,95 @@
+"""Which observations are merged for what: positions, and apertures that overlap."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sqlalchemy import text
+
+from catalog.recipes.recipe import recipe_from_content
+from catalog.recipes.shipped import shipped_recipes
+from catalog.stages import merge
+from catalog.stages.recipe_store import store_recipe
+from catalog.stages.run import run
+
+
+def query(project, statement):
+    with project.store.read() as connection:
+        return connection.execute(text(statement)).mappings().all()
+
+
+def test_merges_for_position(finished_project, copy_of):
+    """On axis an event places a source better than off axis: such observations come first."""
+    statement = (
+        "SELECT g.source_id, g.purpose, g.n_obs, k.used, k.reason, m.cnts_aper, q.cnts_aper AS total "
+        "FROM merge g JOIN merge_member k ON k.merge_id = g.id JOIN extraction e ON e.id = k.extraction_id "
+        "JOIN measurement m ON m.extraction_id = e.id JOIN band b ON b.id = m.band_id "
+        "JOIN merged_measurement q ON q.merge_id = g.id AND q.band_id = b.id "
+        "WHERE b.band = 'broad' AND g.purpose = 'position'"
+    )
+    with copy_of(finished_project) as project:
+        rows = query(project, statement)
+        purposes = {row["purpose"] for row in query(project, "SELECT purpose FROM merge")}
+    assert purposes == {"photometry", "validity", "position"}
+    groups: dict[int, list] = {}
+    for row in rows:
+        groups.setdefault(row["source_id"], []).append(row)
+    assert len(groups) > 8
+    for own in groups.values():
+        used = [row for row in own if row["used"]]
+        assert len(used) == own[0]["n_obs"] >= 1
+        assert sum(row["cnts_aper"] for row in used) == own[0]["total"] > 0
+        assert {row["reason"] for row in own if not row["used"]} <= {"no_gain"}
+        # Every observation taken first has counts; without counts none is ever taken.
+        assert all(row["cnts_aper"] > 0 for row in used)
+
+
+@pytest.mark.parametrize("limit", [0.1, 0.3])
+def test_overlapping_apertures_are_left_out_where_others_overlap_less(limit):
+    class Row:
+        def __init__(self, number, overlap):
+            self.id, self.overlap = number, overlap
+
+    rows = [Row(1, 0.05), Row(2, 0.2), Row(3, None), Row(4, 0.9)]
+    used = {1: None, 2: None, 3: None, 4: "outside_fov"}
+    found = merge._overlapping(rows, used, limit)
+    assert found == ({2: "overlap"} if limit == 0.1 else {})
+    # All overlap: those within 1.2 times the smallest stay.
+    crowded = [Row(1, 0.5), Row(2, 0.59), Row(3, 0.7)]
+    assert merge._overlapping(crowded, dict.fromkeys((1, 2, 3)), limit) == {3: "overlap"}
+    assert merge._overlapping([], {}, limit) == {}
+
+
+def test_the_limit_of_a_recipe_is_used(finished_project, copy_of):
+    content = shipped_recipes()["srcflux"].content()
+    content["merging"] = content["merging"] | {"overlap_limit": 0.05}
+    recipe = recipe_from_content(content | {"name": "pruned"}, "here")
+    with copy_of(finished_project) as project:
+        store_recipe(project.store, project.frozen_settings(), recipe)
+        run(project, ("apertures", "extract", "photometry"), ("pruned",), workers=1)
+        with project.store.write() as writer:
+            # One aperture of a source that both observations see overlaps its neighbour's.
+            chosen = writer.connection.execute(
+                text(
+                    "SELECT e.source_id, MIN(e.id) FROM extraction e JOIN recipe r ON r.id = e.recipe_id "
+                    "WHERE r.recipe = 'pruned' AND e.in_fov AND e.area_aper IS NOT NULL "
+                    "GROUP BY e.source_id HAVING COUNT(*) = 2 ORDER BY 1"
+                )
+            ).first()
+            writer.connection.execute(
+                text("UPDATE crowding SET overlap = 0.0 WHERE extraction_id IN (SELECT id FROM extraction)")
+            )
+            writer.connection.execute(
+                text("UPDATE crowding SET overlap = 0.4 WHERE extraction_id = :id"), {"id": chosen[1]}
+            )
+        run(project, ("merge", "merged_properties"), ("pruned",), workers=1)
+        rows = query(
+            project,
+            "SELECT g.purpose, k.extraction_id, k.used, k.reason, g.n_obs FROM merge g "
+            "JOIN merge_member k ON k.merge_id = g.id JOIN recipe r ON r.id = g.recipe_id "
+            f"WHERE r.recipe = 'pruned' AND g.source_id = {chosen[0]}",
+        )
+    photometry = {row["extraction_id"]: row for row in rows if row["purpose"] == "photometry"}
+    assert (photometry[chosen[1]]["used"], photometry[chosen[1]]["reason"]) == (0, "overlap")
+    assert {row["n_obs"] for row in rows} == {1}
+    assert np.sum([row["extraction_id"] == chosen[1] for row in rows if row["purpose"] != "photometry"]) == 0
