@@ -44,9 +44,12 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "cut": ("srcflux", {"exposure": {"psf_fraction": "model"}}),
     "srcflux": ("srcflux", {}),
     "ae": ("acis-extract", {}),
-    "ae matched": ("acis-extract", {"background": {"kind": "matched", "mask_bright": False}}),
+    "ae circle": (
+        "acis-extract",
+        {"background": {"kind": "circle", "mask_bright": True, "tuned_counts": 100}},
+    ),
 }
-"""Shipped recipes; srcflux with PSF fractions; ACIS Extract with contamination-matched backgrounds."""
+"""Shipped recipes; srcflux with PSF fractions; ACIS Extract with growing circles."""
 
 
 @dataclass

@@ -61,7 +61,12 @@ def list_recipes(project: ProjectOption = None) -> None:
     print_table(
         ("name", "in project", "bands", "description"),
         (
-            (name, "yes" if name in stored else "no", " ".join(item.bands), item.description)
+            (
+                name,
+                "yes" if name in stored else "no",
+                " ".join(band.name for band in item.energy_bands),
+                item.description,
+            )
             for name, item in sorted(recipes.items())
         ),
     )

@@ -11,7 +11,7 @@ from cli.options import JsonOption, ProjectOption
 from cli.output import plural, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from catalog.stages.stored_regions import RegionChoice
+    from catalog.stages.stored_regions import RegionChoice, StoredRegion
 
 Source = Annotated[
     str | None,
@@ -126,7 +126,7 @@ def list_command(
                 row.role,
                 describe(row.region),
                 f"{row.region.area:.1f}",
-                ("not measured yet" if row.waiting else "yes") if row.drawn else "no",
+                _state(row),
                 row.region_file,
                 row.note,
             )
@@ -134,6 +134,14 @@ def list_command(
         ),
     )
     say(plural(len(rows), "region"))
+
+
+def _state(row: StoredRegion) -> str:
+    if not row.drawn:
+        return "no"
+    if row.released:
+        return "released"
+    return "not measured yet" if row.waiting else "yes"
 
 
 def release(

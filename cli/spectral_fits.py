@@ -1,4 +1,4 @@
-"""`srccat spectra fit`, `plot` and `prefer`: models on stored spectra."""
+"""`srccat spectra fit`, `plot`, `prefer` and `table`: models on stored spectra."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ def register(group: typer.Typer) -> None:
     group.command("fit")(fit_command)
     group.command("plot")(plot_command)
     group.command("prefer")(prefer_command)
+    group.command("table")(table_command)
 
 
 def fit_command(
@@ -146,6 +147,43 @@ def prefer_command(
         choose_model(writer, run_id, row.id, model, getpass.getuser(), why)
         finish(writer, run_id, "done", {})
     say(f"{row.name}: {model}")
+
+
+def table_command(
+    out: Annotated[Path, typer.Argument(metavar="OUT.tex", help="File to write.")],
+    kind: Annotated[str, typer.Option("--kind", help="powerlaw or thermal models.")] = "powerlaw",
+    distance: Annotated[
+        float | None, typer.Option("--distance", min=0.001, help="pc: luminosities in place of fluxes.")
+    ] = None,
+    least: Annotated[float, typer.Option("--least", help="Least significance of a source.")] = 0.0,
+    errors: Annotated[
+        float, typer.Option("--errors", help="Least significance of a source shown with errors.")
+    ] = 2.0,
+    recipe: RecipeOption = None,
+    project: ProjectOption = None,
+) -> None:
+    """Write a LaTeX table of the stored fits.
+
+    It has the columns of ACIS Extract's tables of spectroscopy.
+
+    Example: srccat spectra table powerlaws.tex --distance 1860
+    """
+    from catalog.config import project_dir
+    from catalog.errors import SettingsError
+    from catalog.export.fit_latex import FitTableChoices, fit_latex
+    from catalog.export.fit_rows import fit_rows
+    from catalog.export.spectra_selection import select_spectra
+    from catalog.stages.project import open_project
+
+    if kind not in ("powerlaw", "thermal"):
+        raise SettingsError(
+            "unknown kind of models", kind, "choose powerlaw or thermal", code="UNKNOWN_MODEL"
+        )
+    with open_project(project_dir(project), read_only=True) as opened, opened.store.read() as connection:
+        rows = fit_rows(connection, select_spectra(connection, None, recipe).recipe.recipe)
+    text = fit_latex(rows, kind == "thermal", FitTableChoices(distance, least, errors))
+    out.write_text(text, encoding="utf-8")
+    say(str(out))
 
 
 def _request(

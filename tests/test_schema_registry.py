@@ -19,7 +19,7 @@ TABLE_NAMES = {
     *("run", "input_file", "observation", "event_set", "good_time", "chip", "source", "source_event", "band"),
     *("recipe", "extraction", "region", "measurement", "variability", "light_curve", "spectrum", "response"),
     *("position_estimate", "merge", "merge_member", "merged_measurement", "merged_variability"),
-    *("spectral_fit", "plugin_value", "review_decision", "work_unit"),
+    *("spectral_fit", "spectral_flux", "plugin_value", "review_decision", "work_unit"),
     *("measurement_property", "merged_property", "observation_hardness"),
     *("crowding", "neighbour_light"),
 }

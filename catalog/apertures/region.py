@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ class Region:
         for shape in self.exclude:
             inside &= ~shape.contains(x, y)
         if self.field is not None:
-            clip = self._clip()
+            clip = self._clip
             shapely.prepare(clip)
             inside &= shapely.contains_xy(clip, x, y)
         return inside
@@ -75,9 +76,10 @@ class Region:
         if self.exclude:
             result = result.difference(shapely.union_all([shape.geometry() for shape in self.exclude]))
         if self.field is not None:
-            result = result.intersection(self._clip())
+            result = result.intersection(self._clip)
         return result
 
+    @cached_property
     def _clip(self) -> BaseGeometry:
         # The union, since a point on the seam of two polygons is inside neither of them.
         return shapely.union_all([polygon.geometry() for polygon in self.field or ()])

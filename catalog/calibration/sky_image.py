@@ -58,13 +58,13 @@ def read_sky_image(path: Path, todo: str) -> SkyImage:
             warnings.simplefilter("ignore", FITSFixedWarning)
             with fits.open(path) as hdus:
                 images = [hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS") == 2]
-                if not images:
-                    raise refusal("no image of two axes")
-                values = np.asarray(images[0].data, dtype=float)
-                header = images[0].header.copy()
+                header = images[0].header.copy() if images else fits.Header()
+                values = np.asarray(images[0].data if images else [], dtype=float)
                 wcs = WCS(header)
     except (OSError, ValueError, KeyError) as error:
         raise refusal(f"not an image that can be read ({error})") from error
+    if not images:
+        raise refusal("no image of two axes")
     if not wcs.has_celestial:
         raise refusal("no celestial coordinates")
     if not np.isfinite(values).all() or values.min() < 0 or not values.sum() > 0:

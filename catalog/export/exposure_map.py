@@ -55,7 +55,8 @@ def write_exposure_map(
     UnknownNameError
         UNKNOWN_OBSERVATION, UNKNOWN_RECIPE.
     SettingsError
-        UNKNOWN_FORMAT for another suffix, NO_RESPONSE with a grating in place, or for a band that is none.
+        UNKNOWN_FORMAT for another suffix, NO_RESPONSE with a grating in place, BAND_NOT_MEASURED for any but
+        the wide band of the HRC, or for a band that is none.
     MissingFileError
         The folder does not exist.
     """
@@ -68,14 +69,7 @@ def write_exposure_map(
     with project.store.read() as connection:
         chosen = find_field(field_inputs(connection, project.settings), obs_id)
         choices = stored_recipes(connection, [recipe])[0].recipe
-    found = _band(chosen.recipe_here(choices), band)
-    if not chosen.has_energies and found != CSC_BANDS[WIDE]:
-        raise SettingsError(
-            f"the HRC measures no energies, so it has no band {found.name}",
-            f"ObsID {obs_id}",
-            f"give --band {WIDE}",
-            code="BAND_NOT_MEASURED",
-        )
+    found = _band(chosen, choices, band)
     if chosen.grating not in ("NONE", ""):
         raise SettingsError(
             f"no area is known with grating {chosen.grating} in place",
@@ -107,8 +101,17 @@ def write_exposure_map(
     return image
 
 
-def _band(recipe: Recipe, text: str) -> Band:
-    return next((band for band in recipe.energy_bands if band.name == text), None) or parse_band(text)
+def _band(chosen: FieldInput, recipe: Recipe, text: str) -> Band:
+    bands = chosen.recipe_here(recipe).energy_bands
+    found = next((band for band in bands if band.name == text), None) or parse_band(text)
+    if not chosen.has_energies and found != CSC_BANDS[WIDE]:
+        raise SettingsError(
+            f"the HRC measures no energies, so it has no band {found.name}",
+            chosen.path,
+            f"give --band {WIDE}",
+            code="BAND_NOT_MEASURED",
+        )
+    return found
 
 
 def _header(

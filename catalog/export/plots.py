@@ -184,19 +184,29 @@ def comparison_picture(
     )
     figure.canvas.draw()
     if len(names):
-        shown = np.column_stack([x_shown, y_shown])
-        chosen_names = [name for name, is_far in zip(names, far, strict=True) if is_far]
-        place_labels(
-            axes,
-            shown[far],
-            [6.0] * len(chosen_names),
-            chosen_names,
-            color=_OUTLIER,
-            halo="white",
-            avoid=shown[good],
-            droppable=True,
-        )
+        _name_outliers(axes, np.column_stack([x_shown, y_shown]), good, far, names)
     return _save(figure, path)
+
+
+def _name_outliers(
+    axes: Any,
+    shown: Array,
+    good: NDArray[np.bool_],
+    far: NDArray[np.bool_],
+    names: Sequence[str],
+) -> None:
+    """Write the names of outliers, as many as find room."""
+    chosen = [name for name, is_far in zip(names, far, strict=True) if is_far]
+    place_labels(
+        axes,
+        shown[far],
+        [6.0] * len(chosen),
+        chosen,
+        color=_OUTLIER,
+        halo="white",
+        avoid=shown[good],
+        droppable=True,
+    )
 
 
 def _bars(shown: Array, lower: Array, upper: Array, limit: NDArray[np.bool_]) -> Array:

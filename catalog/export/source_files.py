@@ -26,7 +26,7 @@ from catalog.measure.observed_field import ObservedField
 from catalog.measure.placement import sky_positions
 from catalog.recipes.recipe import Recipe
 from catalog.stages.field_cache import field_key, observed_field
-from catalog.stages.field_choice import find_field, obs_id_of
+from catalog.stages.field_choice import obs_id_of
 from catalog.stages.manage_sources import SourceRow, find_source
 from catalog.stages.project import Project
 from catalog.stages.recipe_store import stored_recipes
@@ -109,12 +109,50 @@ def write_source_files(
     """
     if style not in STYLES:
         raise SettingsError("unknown style", style, f"choose from {', '.join(STYLES)}", code="UNKNOWN_STYLE")
+    wanted = _load(project, names, obs_id, recipe)
+    result = WrittenFiles()
+    for place, item in enumerate(wanted.fields, start=1):
+        observed = observed_field(field_key(item))
+        here = item.recipe_here(wanted.recipe)
+        surroundings = _Surroundings(
+            project,
+            item,
+            observed,
+            here,
+            _band(here, band),
+            item.calibration(project.calibration()),
+            wanted.psf_images[item.event_set_id],
+            EventCutter(observed.events),
+        )
+        for row in wanted.sources:
+            own = [
+                entry
+                for entry in wanted.regions
+                if entry.source_id == row.id and entry.event_set_id == item.event_set_id
+            ]
+            number, used = len(wanted.fields), surroundings.band.name
+            files = FileNames(style, row.id, row.name, obs_id_of(item), place, number, used)
+            _one_source(surroundings, row, own, folder, files, result)
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """Sources, the observations with regions of them, and what the database has about these."""
+
+    sources: list[SourceRow]
+    fields: list[FieldInput]
+    regions: list[StoredRegion]
+    recipe: Recipe
+    psf_images: dict[int, dict[int, Path]]
+
+
+def _load(project: Project, names: Sequence[str], obs_id: str | None, recipe: str) -> _Wanted:
     with project.store.read() as connection:
         inputs = field_inputs(connection, project.settings)
         sources = list({row.id: row for row in (find_source(connection, name) for name in names)}.values())
         choice = RegionChoice(tuple(str(row.id) for row in sources), obs_id, None, recipe)
         regions = stored_regions(connection, inputs, choice)
-        stored = stored_recipes(connection, [recipe])[0].recipe
         images = {
             item.event_set_id: {
                 source: own.psf[0]
@@ -123,40 +161,17 @@ def write_source_files(
             }
             for item in inputs
         }
-    wanted = inputs if obs_id is None else [find_field(inputs, obs_id)]
-    used = [item for item in wanted if any(entry.event_set_id == item.event_set_id for entry in regions)]
-    if not used:
+        stored = stored_recipes(connection, [recipe])[0].recipe
+    seen = {entry.event_set_id for entry in regions}
+    fields = [item for item in inputs if item.event_set_id in seen]
+    if not fields:
         raise UnknownNameError(
             "no region of these sources",
             ", ".join(names),
             "`srccat run` makes them where an observation sees the source",
             code="NO_REGIONS",
         )
-    result = WrittenFiles()
-    for place, item in enumerate(used, start=1):
-        observed = observed_field(field_key(item))
-        here = item.recipe_here(stored)
-        surroundings = _Surroundings(
-            project,
-            item,
-            observed,
-            here,
-            _band(here, band),
-            item.calibration(project.calibration()),
-            images[item.event_set_id],
-            EventCutter(observed.events),
-        )
-        for row in sources:
-            own = [
-                entry
-                for entry in regions
-                if entry.source_id == row.id and entry.event_set_id == item.event_set_id
-            ]
-            files = FileNames(
-                style, row.id, row.name, obs_id_of(item), place, len(used), surroundings.band.name
-            )
-            _one_source(surroundings, row, own, folder, files, result)
-    return result
+    return _Wanted(sources, fields, regions, stored, images)
 
 
 def _band(recipe: Recipe, text: str | None) -> Band:
@@ -181,7 +196,7 @@ def _one_source(
         result.remarks.append(f"{where}: no aperture")
         return
     if any(entry.waiting for entry in stored):
-        result.remarks.append(f"{where}: drawn since the last run, not measured yet")
+        result.remarks.append(f"{where}: drawn or released since the last run, not measured as it is here")
     if here.item.grating not in ("NONE", ""):
         result.remarks.append(f"{where}: no effective area with a grating in place, so no exposure and flux")
     x, y = (

@@ -333,7 +333,7 @@ def recipe_from_content(content: dict[str, Any], where: object) -> Recipe:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise SettingsError(
-            f"recipe key {key!r}: {first['msg'].removeprefix('Value error, ')}",
+            (f"recipe key {key!r}: " if key else "recipe: ") + first["msg"].removeprefix("Value error, "),
             where,
             "see `srccat recipe show default`",
         ) from None

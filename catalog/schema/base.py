@@ -108,7 +108,12 @@ class Base(DeclarativeBase):
 
 
 def column(
-    name: str, *, null: bool | None = None, index: bool = False, default: Any = None
+    name: str,
+    *,
+    null: bool | None = None,
+    index: bool = False,
+    default: Any = None,
+    server_default: str | None = None,
 ) -> MappedColumn[Any]:
     """Return the mapped column that the registry defines under `name`.
 
@@ -122,6 +127,8 @@ def column(
         Whether to index it.
     default
         Value where none is given.
+    server_default
+        Value that the database itself puts in: what rows of an older schema get.
     """
     definition = REGISTRY[name]
     comment = definition.description + (f" [{definition.unit}]" if definition.unit else "")
@@ -131,6 +138,7 @@ def column(
         nullable=bool(definition.null) if null is None else null,
         index=index,
         default=default,
+        server_default=server_default,
         comment=comment,
         info={"definition": definition},
     )
@@ -142,7 +150,12 @@ def key() -> MappedColumn[int]:
 
 
 def reference(
-    target: str, *, name: str | None = None, null: bool = False, delete: str = "CASCADE"
+    target: str,
+    *,
+    name: str | None = None,
+    null: bool = False,
+    delete: str = "CASCADE",
+    index: bool = True,
 ) -> MappedColumn[Any]:
     """Return a foreign key column ``<target>_id``, indexed; rows go with what they hang on."""
     column_name = name or f"{target}_id"
@@ -151,15 +164,18 @@ def reference(
         Integer,
         ForeignKey(f"{target}.id", ondelete=delete),
         nullable=null,
-        index=True,
+        index=index,
         comment=REGISTRY[column_name].description,
         info={"definition": REGISTRY[column_name]},
     )
 
 
 def run_reference() -> MappedColumn[Any]:
-    """Return the run that wrote the row; a run with rows cannot be deleted."""
-    return reference("run", delete="RESTRICT")
+    """Return the run that wrote the row; a run with rows cannot be deleted.
+
+    Without an index: nobody asks for all rows of a run, and each row written would pay for it.
+    """
+    return reference("run", delete="RESTRICT", index=False)
 
 
 def require_finite(metadata: MetaData) -> None:

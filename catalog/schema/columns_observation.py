@@ -123,6 +123,14 @@ COLUMNS = (
     Col("ancillary", "json", "", "meta.note", "Companion files by kind: path, size, SHA-256"),
     Col("dropped", "json", "", "meta.note", "Events dropped on reading, by reason"),
     Col(
+        "field_hash",
+        "text",
+        "",
+        "meta.checksum",
+        "Hash of the files and settings that chips and good times were made from",
+        null="made by an older srccat",
+    ),
+    Col(
         "gti_start",
         "float",
         "s",

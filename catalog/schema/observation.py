@@ -72,6 +72,7 @@ class EventSet(Base):
     position_kind: Mapped[str] = column("position_kind")
     ancillary: Mapped[dict[str, Any]] = column("ancillary")
     dropped: Mapped[dict[str, int]] = column("dropped")
+    field_hash: Mapped[str | None] = column("field_hash")
 
 
 class GoodTime(Base):

@@ -67,7 +67,7 @@ class SpectralFit(Base):
     parameters: Mapped[dict[str, Any]] = column("parameters")
     statistic: Mapped[float | None] = column("statistic")
     degrees_of_freedom: Mapped[int | None] = column("degrees_of_freedom")
-    fit_scope: Mapped[str | None] = column("fit_scope")
+    fit_scope: Mapped[str] = column("fit_scope", server_default="joint")
     absorber: Mapped[str | None] = column("absorber")
     fit_statistic: Mapped[str | None] = column("fit_statistic")
     fit_status: Mapped[str | None] = column("fit_status")

@@ -13,6 +13,7 @@ from catalog.schema.column import ColumnDefinition
 from catalog.schema.measurement import POSTERIORS
 from catalog.schema.properties import MERGED_PROPERTY_NAMES, PROPERTY_NAMES
 from catalog.schema.registry import REGISTRY
+from catalog.schema.spectrum import FIT_PARAMETERS
 
 VIEW_NAMES = ("catalog", "detections")
 
@@ -69,6 +70,21 @@ _COUNT_HARDNESS = tuple(
 )
 
 _APRATES = ("src_rate_aprates", "src_rate_aprates_lolim", "src_rate_aprates_hilim")
+
+
+_FIT = (
+    "absorber",
+    "fit_scope",
+    "fit_status",
+    "fit_statistic",
+    "statistic",
+    "degrees_of_freedom",
+    "fit_goodness",
+    "fit_cnts",
+    "fit_frozen",
+    *(f"fit_{name}{end}" for name in FIT_PARAMETERS for end in ("", "_lolim", "_hilim")),
+)
+_FIT_FLUXES = tuple(f"{name}{end}" for name in ("flux_fit", "uflux_fit") for end in ("", "_lolim", "_hilim"))
 
 
 @dataclass(frozen=True)
@@ -154,6 +170,13 @@ def catalog_columns() -> list[ViewColumn]:
             ViewColumn(REGISTRY[name].for_band(suffix, band, limits), f"v{suffix}.{name}")
             for name in _MERGED_VARIABILITY
         ]
+    columns += _from("sf", "model", *_FIT)
+    for band, suffix in CSC_SUFFIX.items():
+        limits = f"{CSC_BANDS[band].lo:g}-{CSC_BANDS[band].hi:g}"
+        columns += [
+            ViewColumn(REGISTRY[name].for_band(suffix, band, limits), f"x{suffix}.{name}")
+            for name in _FIT_FLUXES
+        ]
     return [_nullable(column) for column in columns]
 
 
@@ -166,6 +189,8 @@ def _merged(suffix: str, name: str) -> str:
 def _nullable(column: ViewColumn) -> ViewColumn:
     # A band that the recipe does not measure gives NULL in each of its columns.
     definition = column.definition
+    if definition.name in ("model", "fit_scope"):
+        return replace(column, definition=replace(definition, null="no fit"))
     if definition.name[-2:-1] == "_" and definition.name[-1] in CSC_SUFFIX.values() and not definition.null:
         return replace(column, definition=replace(definition, null="the recipe does not measure the band"))
     return column
@@ -193,6 +218,14 @@ def _catalog_from() -> str:
         ):
             condition = f"{alias}.merge_id = g.id AND {alias}.band_id = {chosen}"
             joins.append(f"LEFT JOIN {table} {alias} ON {condition}")
+    joins.append(
+        "LEFT JOIN spectral_fit sf ON sf.merge_id = g.id AND sf.preferred "
+        "AND sf.fit_scope IN ('joint', 'merged')"
+    )
+    for band, suffix in CSC_SUFFIX.items():
+        chosen = f"(SELECT id FROM band WHERE band.band = '{band}')"
+        condition = f"x{suffix}.spectral_fit_id = sf.id AND x{suffix}.band_id = {chosen}"
+        joins.append(f"LEFT JOIN spectral_flux x{suffix} ON {condition}")
     joins.append("WHERE g.purpose = 'photometry'")
     return "\n".join(joins)
 

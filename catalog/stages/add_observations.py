@@ -19,9 +19,12 @@ from catalog.events.good_time_checks import good_time_doubt
 from catalog.events.observation_files import ObservationFiles, find_observations
 from catalog.measure.observed_field import ObservedField, load_observed_field
 from catalog.recipes.recipe import WIDE
-from catalog.schema.tables import BandRow, Chip, EventSet, GoodTime, InputFile, Observation
+from catalog.schema.tables import BandRow, EventSet, InputFile, Observation
 from catalog.stages.checksum import file_sha256
+from catalog.stages.chip_rows import field_hash, store_chips
 from catalog.stages.project import Project
+from catalog.stages.remote_files import fetch, is_url, stored_name
+from catalog.stages.work import field_inputs
 from catalog.store.cone import cell
 from catalog.store.door import Writer
 from catalog.store.runs import begin_run, finish
@@ -55,7 +58,7 @@ class Found:
 
 def find(paths: Sequence[Path | str]) -> list[ObservationFiles]:
     """Find the event lists that paths lead to; the first whose header cannot be read raises its error."""
-    found = find_observations(paths)
+    found = find_observations([fetch(str(path)) if is_url(path) else path for path in paths])
     for files in found:
         if files.problem is not None:
             raise files.problem
@@ -77,7 +80,7 @@ def add_observations(
     project
         The project.
     paths
-        Files, folders, globs.
+        Files, folders, globs, or URLs of files and folders.
     role
         photometry, validation or spectral.
     replace
@@ -106,6 +109,10 @@ def add_observations(
             run_id = begin_run(writer, "add observations", project.frozen_settings(), [])
             for files, field in changed:
                 _store(writer, run_id, files, field, role)
+            added = {file_sha256(files.events) for files, _ in changed}
+            for item in field_inputs(writer.connection, project.settings, role):
+                if item.sha256 in added:
+                    writer.update(EventSet, item.event_set_id, {"field_hash": field_hash(item)})
             finish(writer, run_id, "done", _reasons(results))
     return results
 
@@ -178,7 +185,7 @@ def _outcome(
     if key not in known:
         return Found(files, "added", *summary)
     path, sha256 = known[key]
-    if sha256 == file_sha256(files.events) and path == str(files.events.resolve()):
+    if sha256 == file_sha256(files.events) and path == stored_name(files.events):
         return Found(files, "replaced" if replace else "unchanged", *summary)
     if not replace:
         raise InputFileError(
@@ -202,7 +209,7 @@ def _file_row(path: Path, kind: str, run_id: int) -> dict[str, Any]:
     where = path.resolve()
     return {
         "run_id": run_id,
-        "path": str(where),
+        "path": stored_name(where),
         "size": where.stat().st_size,
         "sha256": file_sha256(where),
         "file_kind": kind,
@@ -256,7 +263,7 @@ def _store(writer: Writer, run_id: int, files: ObservationFiles, field: Observed
         wide = CSC_BANDS[WIDE]
         row = {"band": wide.name, "lo": wide.lo, "hi": wide.hi, "eff": wide.eff}
         writer.ensure(BandRow, [row], key=["band"])
-    _store_chips(writer, event_set_id, field)
+    store_chips(writer, event_set_id, field)
 
 
 def _companions(files: ObservationFiles) -> dict[str, list[Path]]:
@@ -298,30 +305,3 @@ def _observation_row(field: ObservedField, run_id: int) -> dict[str, Any]:
         "frame_time": header.frame_time,
         "hpx29": int(position),
     }
-
-
-def _store_chips(writer: Writer, event_set_id: int, field: ObservedField) -> None:
-    writer.delete(GoodTime, GoodTime.event_set_id == event_set_id)
-    writer.delete(Chip, Chip.event_set_id == event_set_id)
-    events = field.events
-    writer.insert(
-        GoodTime,
-        [
-            {"event_set_id": event_set_id, "chip_id": chip, "gti_start": start, "gti_stop": stop}
-            for chip in events.chips
-            for start, stop in events.good_times[chip].intervals
-        ],
-    )
-    writer.insert(
-        Chip,
-        [
-            {
-                "event_set_id": event_set_id,
-                "chip_id": chip,
-                "ontime": field.on_time(chip),
-                "livetime": events.live_time(chip),
-                "outline": [[float(x), float(y)] for x, y in outline.exterior.coords[:-1]],
-            }
-            for chip, outline in field.field_of_view.outlines.items()
-        ],
-    )

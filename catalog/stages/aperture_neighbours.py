@@ -44,6 +44,9 @@ def region_neighbours(recipe: Recipe, x: Array, y: Array, radius: Array, pixel_s
     if recipe.background.kind == "annulus":
         return found
     known = np.flatnonzero(np.isfinite(radius))
+    if recipe.background.kind == "matched":
+        # The light of all others is modelled, and how bright each is depends on those about it in turn.
+        return [known[known != i] if np.isfinite(radius[i]) else found[i] for i in range(len(x))]
     points = np.column_stack([x, y])[known]
     # A mask may be as large again as the background that it is cut out of.
     reach = (2.0 if recipe.background.mask_bright else 1.0) * LIMIT / pixel_scale + 8 * radius[known]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +20,7 @@ Result = TypeVar("Result")
 
 AHEAD = 2
 """Jobs under way per worker, running or waiting for it: bounds what is in memory."""
+_WATCH_SECONDS = 1.0
 
 
 class Executor(Protocol):
@@ -106,7 +109,9 @@ def _process_pool(workers: int, preload: Sequence[str]) -> Iterator[Executor]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts)
+    pool = ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_begin_worker, initargs=(os.getpid(),)
+    )
     try:
         yield PoolExecutor(pool, workers)
     except BaseException:
@@ -118,6 +123,25 @@ def _process_pool(workers: int, preload: Sequence[str]) -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
-    """Leave Ctrl-C, which a terminal sends to all of them, to the parent."""
+def _begin_worker(parent: int) -> None:
+    """Leave Ctrl-C, which a terminal sends to all of them, to the parent, and end when that is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    # A worker waits for jobs at a pipe that it holds open itself: it would wait for ever.
+    while is_running(parent):
+        time.sleep(_WATCH_SECONDS)
+    os._exit(1)
+
+
+def is_running(process: int) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 from catalog.apertures.region import region_from_dict
 from catalog.band import Band
 from catalog.calibration.exposure_image import ExposureImage, read_exposure_image
+from catalog.errors import SettingsError
 from catalog.measure.user_exposure import region_exposure
 from catalog.schema.tables import RegionRow
 from catalog.stages.field_cache import field_key, observed_field
@@ -23,6 +24,24 @@ Means = dict[int, tuple[tuple[float, ...], tuple[float, ...]]]
 def exposure_images(field: FieldInput) -> dict[str, ExposureImage]:
     """Maps of an event set by name of the band."""
     return {band: read_exposure_image(path) for band, (path, _) in field.user_files[0].expmaps}
+
+
+def check_bands(field: FieldInput, known: Collection[str]) -> None:
+    """Refuse maps of a band that no recipe has.
+
+    Raises
+    ------
+    SettingsError
+        UNKNOWN_BAND.
+    """
+    for band, (path, _) in field.user_files[0].expmaps:
+        if band not in known:
+            raise SettingsError(
+                f"an exposure map of band {band}, which no recipe measures",
+                path,
+                f"bands are {', '.join(sorted(known))}",
+                code="UNKNOWN_BAND",
+            )
 
 
 def map_means(

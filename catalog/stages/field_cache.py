@@ -8,6 +8,7 @@ from pathlib import Path
 
 from catalog.measure.observed_field import ObservedField, load_observed_field
 from catalog.stages.checksum import check_unchanged
+from catalog.stages.remote_files import local_copy
 from catalog.stages.work import FieldInput
 
 
@@ -50,27 +51,28 @@ def observed_field(key: FieldKey) -> ObservedField:
     MissingFileError, InputFileError
         The event list or a companion is gone, or is not the file that was added.
     """
-    check_unchanged(key.path, key.sha256, "an event list")
-    for path, sha256 in key.aspect:
-        check_unchanged(path, sha256, "an aspect solution")
-    companions = (
-        (key.bad_pixels, "a bad-pixel file"),
-        (key.mask, "a mask file"),
-        (key.dead_time, "a dead time file"),
-    )
-    for file, kind in companions:
-        if file is not None:
-            check_unchanged(*file, kind)
+    path = local_copy(key.path, key.sha256)
+    check_unchanged(path, key.sha256, "an event list")
+    aspect = [_checked(file, "an aspect solution") for file in key.aspect]
     return load_observed_field(
-        key.path,
-        aspect_files=tuple(path for path, _ in key.aspect),
-        bad_pixel_file=_path(key.bad_pixels),
-        mask_file=_path(key.mask),
+        path,
+        aspect_files=tuple(file for file in aspect if file is not None),
+        bad_pixel_file=_checked(key.bad_pixels, "a bad-pixel file"),
+        mask_file=_checked(key.mask, "a mask file"),
         fov_file=_path(key.field_of_view),
         gti_file=_path(key.gti),
         exclude_times=key.exclude_times,
-        dead_time_file=_path(key.dead_time),
+        dead_time_file=_checked(key.dead_time, "a dead time file"),
     )
+
+
+def _checked(file: tuple[Path, str] | None, kind: str) -> Path | None:
+    """The file where it can be read, with the bytes that it had when it was added."""
+    if file is None:
+        return None
+    path = local_copy(*file)
+    check_unchanged(path, file[1], kind)
+    return path
 
 
 def _path(file: tuple[Path, str] | None) -> Path | None:

@@ -1,4 +1,4 @@
-"""Fits of single sources as somebody asks for them: other models, statistics or energies than the recipe's."""
+"""Fits of single sources as somebody asks for them: other models or energies than the recipe's."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from catalog.measure.posterior_columns import Columns, to_rows
 from catalog.measure.user_exposure import with_exposures
 from catalog.schema.tables import Extraction, Measurement, NeighbourLight
 from catalog.stages.apertures import extraction_ids
-from catalog.stages.exposure_maps import Means, exposure_images, map_means
+from catalog.stages.exposure_maps import Means, check_bands, exposure_images, map_means
 from catalog.stages.extract import BAND_FLAGS
 from catalog.stages.extract import STAGE as EXTRACT
 from catalog.stages.fingerprint import fingerprint
@@ -82,6 +82,7 @@ def plan(connection: Connection, place: Place) -> Plan:
     extraction is a unit too: what was computed from an earlier one must not stay.
     """
     context = photometry_context(connection, place)
+    check_bands(context.field, place.survey.band_ids)
     crowd = load_crowd(connection, context, place.recipe_id, place.psf)
     upstream = upstream_states(connection, place, EXTRACT)
     common = context.common(VERSION)

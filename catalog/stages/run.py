@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from catalog.errors import SettingsError, UserError
 from catalog.schema.tables import WorkUnit
+from catalog.stages.chip_rows import outdated, refresh
 from catalog.stages.executor import Executor, SerialExecutor, open_executor, worker_count
 from catalog.stages.hydrogen_columns import hydrogen_columns
 from catalog.stages.pairs import drop_pairs, find_pairs, lost_pairs
@@ -171,6 +172,7 @@ class _Run:
         """Do all; a run that an error or the user ends is recorded as failed."""
         try:
             with self.computing.stack:
+                self._refresh_chips()
                 for stored in self.recipes:
                     self._one_recipe(stored)
         except BaseException as error:
@@ -195,6 +197,14 @@ class _Run:
             names = [stage.name for stage in self.stages]
             self.report.run_id = begin_exclusive(self.project, "run", names)
         return self.report.run_id
+
+    def _refresh_chips(self) -> None:
+        if self.dry_run or not any(stage.name == "apertures" for stage in self.stages):
+            return
+        with self.project.store.read() as connection:
+            fields = outdated(connection, self.survey.fields)
+        for item in fields:
+            refresh(self.project.store, self.run_id, item)
 
     def _one_recipe(self, stored: StoredRecipe) -> None:
         survey = self.survey

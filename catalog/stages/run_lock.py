@@ -13,6 +13,7 @@ from sqlalchemy import select, text
 
 from catalog.errors import ProjectError
 from catalog.schema.tables import Run
+from catalog.stages.executor import is_running
 from catalog.stages.project import Project
 from catalog.store.door import Writer
 from catalog.store.runs import begin_run, finish
@@ -92,16 +93,6 @@ def _start_of(number: int) -> str:
         # The name of the program, in brackets, may hold anything.
         words = Path(f"/proc/{number}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
-        return "" if Path("/proc/self").exists() else _start_without_proc(number)
+        return "" if Path("/proc/self").exists() or not is_running(number) else "alive"
     # A zombie has ended, though its parent has not noticed.
     return "" if words[0] == "Z" else words[19]
-
-
-def _start_without_proc(number: int) -> str:
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        pass
-    return "alive"

@@ -18,6 +18,8 @@ from catalog.store.door import Writer
 
 _DECISION = "spectral model "
 _BEHIND = " | "
+NH_UNIT = 1e22
+"""Columns are in cm-2, parameters of models in 1e22 cm-2."""
 AUTOMATIC = "automatic"
 """Word that gives the choice of a model back to the rule."""
 
@@ -127,9 +129,10 @@ def fit_row(item: FitOutcome) -> dict[str, Any]:
     known = {} if fit is None else {part.name: part for part in fit.parameters}
     for name in FIT_PARAMETERS:
         part = known.get(name)
-        columns[f"fit_{name}"] = None if part is None else part.value
-        columns[f"fit_{name}_lolim"] = None if part is None else part.lo90
-        columns[f"fit_{name}_hilim"] = None if part is None else part.hi90
+        unit = NH_UNIT if name == "nh" else 1.0
+        ends = (None, None, None) if part is None else (part.value, part.lo90, part.hi90)
+        for end, value in zip(("", "_lolim", "_hilim"), ends, strict=True):
+            columns[f"fit_{name}{end}"] = None if value is None else value * unit
     return {**row, **columns}
 
 

@@ -17,6 +17,7 @@ FAILED = "failed before"
 OLDER = "computed by an older srccat"
 
 INPUTS = {
+    "code": "other version of the stage",
     "file": "event list or companion file changed",
     "settings": "settings changed (gti, exclude_times, shift)",
     "calibration": "calibration changed",
@@ -30,7 +31,6 @@ INPUTS = {
     "neighbours": "neighbour moved, added, removed or measured anew",
     "observations": "observation added or removed",
     "upstream": "an earlier stage gave another result",
-    "code": "newer version of the stage",
 }
 """What a change of an input is called; the first that changed is the reason given."""
 _TOGETHER = 500

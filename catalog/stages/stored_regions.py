@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -80,7 +80,8 @@ class StoredRegion:
     drawn
         Whether a person drew it.
     waiting
-        Whether it was drawn since the last run, so that nothing is measured in it yet.
+        Whether it was drawn since the last run, so that nothing is measured in it yet, or released since, so
+        that the next run replaces it.
     region_file, note
         Where a drawn one came from, and the person's remark; None without.
     """
@@ -104,6 +105,11 @@ class StoredRegion:
         """Natural key."""
         return self.source_id, self.event_set_id, self.recipe_id, self.role
 
+    @property
+    def released(self) -> bool:
+        """Whether a person drew it and gave it up since the last run."""
+        return self.drawn and self.region_file is None
+
 
 def stored_regions(
     connection: Connection, inputs: Sequence[FieldInput], choice: RegionChoice
@@ -118,8 +124,7 @@ def stored_regions(
         if old is None or not old.drawn or _plain(old.region) != _plain(item.region):
             found[item.key] = item
         else:
-            values = {**vars(old), "region_file": item.region_file, "note": item.note}
-            found[item.key] = StoredRegion(**values)
+            found[item.key] = replace(old, waiting=False, region_file=item.region_file, note=item.note)
     roles = {role: i for i, role in enumerate((*ROLES, "mask"))}
     return sorted(
         found.values(), key=lambda item: (item.source_id, item.obs_id, item.recipe, roles[item.role])
@@ -158,7 +163,9 @@ def _rows(
 
 
 def _stored(row: Any) -> StoredRegion:
-    return StoredRegion(**_whose(row), region=region_from_dict(row.shape), drawn=bool(row.edited))
+    # Taken back where the drawn region is still there.
+    drawn = bool(row.edited)
+    return StoredRegion(**_whose(row), region=region_from_dict(row.shape), drawn=drawn, waiting=drawn)
 
 
 def _drawn(row: Any) -> StoredRegion:

@@ -87,7 +87,7 @@ def load_spectra(
     recipe_id
         Row number of the recipe.
     source_ids
-        Row numbers; all sources unless given. A spectrum with its area is 10 kB: take thousands in parts.
+        Row numbers; all sources unless given. Take thousands in parts: all is held in memory.
     obs_ids
         Observations; all unless given.
     """

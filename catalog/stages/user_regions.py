@@ -105,7 +105,7 @@ def add_regions(
         wanted = [_resolve(connection, item, inputs, recipes) for item in items]
         sources = list_sources(connection)
         known = stored_regions(connection, inputs, RegionChoice())
-        in_force = {item.key: item.region for item in known}
+        in_force = {item.key: item.region for item in known if not item.released}
     report = AddedRegions()
     rows: list[dict[str, Any]] = []
     for chosen in {entry.field.event_set_id: entry.field for entry in wanted}.values():

@@ -93,7 +93,6 @@ def upgrade() -> None:
     with op.batch_alter_table("user_region", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_user_region_event_set_id"), ["event_set_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_user_region_recipe_id"), ["recipe_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_user_region_run_id"), ["run_id"], unique=False)
 
     op.create_table(
         "crowding",
@@ -193,9 +192,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("extraction_id", name=op.f("uq_crowding_extraction_id")),
         comment="What crowding did to the regions of one extraction",
     )
-    with op.batch_alter_table("crowding", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_crowding_run_id"), ["run_id"], unique=False)
-
     op.create_table(
         "neighbour_light",
         sa.Column(
@@ -261,7 +257,6 @@ def upgrade() -> None:
     with op.batch_alter_table("neighbour_light", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_neighbour_light_band_id"), ["band_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_neighbour_light_neighbour_id"), ["neighbour_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_neighbour_light_run_id"), ["run_id"], unique=False)
 
     op.create_table(
         "spectral_flux",
@@ -356,30 +351,46 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("spectral_flux", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_spectral_flux_band_id"), ["band_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_spectral_flux_run_id"), ["run_id"], unique=False)
 
     with op.batch_alter_table("chip", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_chip_event_set_id"))
 
     with op.batch_alter_table("event_set", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column(
+                "field_hash",
+                sa.Text(),
+                nullable=True,
+                comment="Hash of the files and settings that chips and good times were made from",
+            )
+        )
         batch_op.drop_index(batch_op.f("ix_event_set_observation_id"))
+        batch_op.drop_index(batch_op.f("ix_event_set_run_id"))
 
     with op.batch_alter_table("extraction", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_extraction_run_id"))
         batch_op.drop_index(batch_op.f("ix_extraction_source_id"))
 
     with op.batch_alter_table("good_time", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_good_time_event_set_id"))
 
+    with op.batch_alter_table("input_file", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_input_file_run_id"))
+
     with op.batch_alter_table("light_curve", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_light_curve_extraction_id"))
+        batch_op.drop_index(batch_op.f("ix_light_curve_run_id"))
 
     with op.batch_alter_table("measurement", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_measurement_extraction_id"))
+        batch_op.drop_index(batch_op.f("ix_measurement_run_id"))
 
     with op.batch_alter_table("measurement_property", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_measurement_property_extraction_id"))
+        batch_op.drop_index(batch_op.f("ix_measurement_property_run_id"))
 
     with op.batch_alter_table("merge", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_merge_run_id"))
         batch_op.drop_index(batch_op.f("ix_merge_source_id"))
 
     with op.batch_alter_table("merge_member", schema=None) as batch_op:
@@ -387,27 +398,44 @@ def upgrade() -> None:
 
     with op.batch_alter_table("merged_measurement", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_merged_measurement_merge_id"))
+        batch_op.drop_index(batch_op.f("ix_merged_measurement_run_id"))
 
     with op.batch_alter_table("merged_property", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_merged_property_merge_id"))
+        batch_op.drop_index(batch_op.f("ix_merged_property_run_id"))
 
     with op.batch_alter_table("merged_variability", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_merged_variability_merge_id"))
+        batch_op.drop_index(batch_op.f("ix_merged_variability_run_id"))
 
     with op.batch_alter_table("observation", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_observation_obs_id"))
+        batch_op.drop_index(batch_op.f("ix_observation_run_id"))
 
     with op.batch_alter_table("observation_hardness", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_observation_hardness_extraction_id"))
+        batch_op.drop_index(batch_op.f("ix_observation_hardness_run_id"))
 
     with op.batch_alter_table("plugin_value", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_plugin_value_extraction_id"))
+        batch_op.drop_index(batch_op.f("ix_plugin_value_run_id"))
 
     with op.batch_alter_table("position_estimate", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_position_estimate_merge_id"))
+        batch_op.drop_index(batch_op.f("ix_position_estimate_run_id"))
+
+    with op.batch_alter_table("recipe", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_recipe_run_id"))
 
     with op.batch_alter_table("region", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_region_extraction_id"))
+        batch_op.drop_index(batch_op.f("ix_region_run_id"))
+
+    with op.batch_alter_table("response", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_response_run_id"))
+
+    with op.batch_alter_table("review_decision", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_review_decision_run_id"))
 
     with op.batch_alter_table("run", schema=None) as batch_op:
         batch_op.add_column(
@@ -424,6 +452,9 @@ def upgrade() -> None:
             )
         )
 
+    with op.batch_alter_table("source", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_source_run_id"))
+
     with op.batch_alter_table("source_event", schema=None) as batch_op:
         batch_op.add_column(
             sa.Column(
@@ -436,13 +467,15 @@ def upgrade() -> None:
         batch_op.add_column(
             sa.Column("label", sa.Text(), nullable=True, comment="Name in the list the source came from")
         )
+        batch_op.drop_index(batch_op.f("ix_source_event_run_id"))
 
     with op.batch_alter_table("spectral_fit", schema=None) as batch_op:
         batch_op.add_column(
             sa.Column(
                 "fit_scope",
                 sa.Text(),
-                nullable=True,
+                server_default="joint",
+                nullable=False,
                 comment="What was fitted: 'joint', 'merged' or an observation",
             )
         )
@@ -524,7 +557,7 @@ def upgrade() -> None:
                     name=op.f("ck_spectral_fit_fit_nh_finite"),
                 ),
                 nullable=True,
-                comment="Hydrogen column of the fit [1e22 cm-2]",
+                comment="Hydrogen column of the fit [cm-2]",
             )
         )
         batch_op.add_column(
@@ -536,7 +569,7 @@ def upgrade() -> None:
                     name=op.f("ck_spectral_fit_fit_nh_lolim_finite"),
                 ),
                 nullable=True,
-                comment="Lower 90 % limit of the hydrogen column of the fit [1e22 cm-2]",
+                comment="Lower 90 % limit of the hydrogen column of the fit [cm-2]",
             )
         )
         batch_op.add_column(
@@ -548,7 +581,7 @@ def upgrade() -> None:
                     name=op.f("ck_spectral_fit_fit_nh_hilim_finite"),
                 ),
                 nullable=True,
-                comment="Upper 90 % limit of the hydrogen column of the fit [1e22 cm-2]",
+                comment="Upper 90 % limit of the hydrogen column of the fit [cm-2]",
             )
         )
         batch_op.add_column(
@@ -732,6 +765,7 @@ def upgrade() -> None:
             )
         )
         batch_op.drop_index(batch_op.f("ix_spectral_fit_merge_id"))
+        batch_op.drop_index(batch_op.f("ix_spectral_fit_run_id"))
         batch_op.drop_constraint(batch_op.f("uq_spectral_fit_merge_id_model"), type_="unique")
         batch_op.create_unique_constraint(
             batch_op.f("uq_spectral_fit_merge_id_fit_scope_model"), ["merge_id", "fit_scope", "model"]
@@ -755,9 +789,11 @@ def upgrade() -> None:
             )
         )
         batch_op.drop_index(batch_op.f("ix_spectrum_extraction_id"))
+        batch_op.drop_index(batch_op.f("ix_spectrum_run_id"))
 
     with op.batch_alter_table("variability", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_variability_extraction_id"))
+        batch_op.drop_index(batch_op.f("ix_variability_run_id"))
 
     with op.batch_alter_table("work_unit", schema=None) as batch_op:
         batch_op.add_column(
@@ -768,6 +804,7 @@ def upgrade() -> None:
                 comment="Short hash of each input that went into the fingerprint: tells what changed",
             )
         )
+        batch_op.drop_index(batch_op.f("ix_work_unit_run_id"))
 
     # ### end Alembic commands ###
 
@@ -776,12 +813,15 @@ def downgrade() -> None:
     """Take back."""
     # ### commands auto generated by Alembic - please adjust! ###
     with op.batch_alter_table("work_unit", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_work_unit_run_id"), ["run_id"], unique=False)
         batch_op.drop_column("inputs")
 
     with op.batch_alter_table("variability", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_variability_run_id"), ["run_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_variability_extraction_id"), ["extraction_id"], unique=False)
 
     with op.batch_alter_table("spectrum", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_spectrum_run_id"), ["run_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_spectrum_extraction_id"), ["extraction_id"], unique=False)
         batch_op.drop_column("arf")
         batch_op.drop_column("header")
@@ -789,6 +829,7 @@ def downgrade() -> None:
     with op.batch_alter_table("spectral_fit", schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f("uq_spectral_fit_merge_id_fit_scope_model"), type_="unique")
         batch_op.create_unique_constraint(batch_op.f("uq_spectral_fit_merge_id_model"), ["merge_id", "model"])
+        batch_op.create_index(batch_op.f("ix_spectral_fit_run_id"), ["run_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_spectral_fit_merge_id"), ["merge_id"], unique=False)
         batch_op.drop_column("fit_norm2_hilim")
         batch_op.drop_column("fit_norm2_lolim")
@@ -821,37 +862,58 @@ def downgrade() -> None:
         batch_op.drop_column("fit_scope")
 
     with op.batch_alter_table("source_event", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_source_event_run_id"), ["run_id"], unique=False)
         batch_op.drop_column("label")
         batch_op.drop_column("source_id")
+
+    with op.batch_alter_table("source", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_source_run_id"), ["run_id"], unique=False)
 
     with op.batch_alter_table("run", schema=None) as batch_op:
         batch_op.drop_column("heartbeat_at")
         batch_op.drop_column("process")
 
+    with op.batch_alter_table("review_decision", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_review_decision_run_id"), ["run_id"], unique=False)
+
+    with op.batch_alter_table("response", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_response_run_id"), ["run_id"], unique=False)
+
     with op.batch_alter_table("region", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_region_run_id"), ["run_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_region_extraction_id"), ["extraction_id"], unique=False)
 
+    with op.batch_alter_table("recipe", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_recipe_run_id"), ["run_id"], unique=False)
+
     with op.batch_alter_table("position_estimate", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_position_estimate_run_id"), ["run_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_position_estimate_merge_id"), ["merge_id"], unique=False)
 
     with op.batch_alter_table("plugin_value", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_plugin_value_run_id"), ["run_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_plugin_value_extraction_id"), ["extraction_id"], unique=False)
 
     with op.batch_alter_table("observation_hardness", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_observation_hardness_run_id"), ["run_id"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_observation_hardness_extraction_id"), ["extraction_id"], unique=False
         )
 
     with op.batch_alter_table("observation", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_observation_run_id"), ["run_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_observation_obs_id"), ["obs_id"], unique=False)
 
     with op.batch_alter_table("merged_variability", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_merged_variability_run_id"), ["run_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_merged_variability_merge_id"), ["merge_id"], unique=False)
 
     with op.batch_alter_table("merged_property", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_merged_property_run_id"), ["run_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_merged_property_merge_id"), ["merge_id"], unique=False)
 
     with op.batch_alter_table("merged_measurement", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_merged_measurement_run_id"), ["run_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_merged_measurement_merge_id"), ["merge_id"], unique=False)
 
     with op.batch_alter_table("merge_member", schema=None) as batch_op:
@@ -859,47 +921,51 @@ def downgrade() -> None:
 
     with op.batch_alter_table("merge", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_merge_source_id"), ["source_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_merge_run_id"), ["run_id"], unique=False)
 
     with op.batch_alter_table("measurement_property", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_measurement_property_run_id"), ["run_id"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_measurement_property_extraction_id"), ["extraction_id"], unique=False
         )
 
     with op.batch_alter_table("measurement", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_measurement_run_id"), ["run_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_measurement_extraction_id"), ["extraction_id"], unique=False)
 
     with op.batch_alter_table("light_curve", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_light_curve_run_id"), ["run_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_light_curve_extraction_id"), ["extraction_id"], unique=False)
+
+    with op.batch_alter_table("input_file", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_input_file_run_id"), ["run_id"], unique=False)
 
     with op.batch_alter_table("good_time", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_good_time_event_set_id"), ["event_set_id"], unique=False)
 
     with op.batch_alter_table("extraction", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_extraction_source_id"), ["source_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_extraction_run_id"), ["run_id"], unique=False)
 
     with op.batch_alter_table("event_set", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_event_set_run_id"), ["run_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_event_set_observation_id"), ["observation_id"], unique=False)
+        batch_op.drop_column("field_hash")
 
     with op.batch_alter_table("chip", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_chip_event_set_id"), ["event_set_id"], unique=False)
 
     with op.batch_alter_table("spectral_flux", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_spectral_flux_run_id"))
         batch_op.drop_index(batch_op.f("ix_spectral_flux_band_id"))
 
     op.drop_table("spectral_flux")
     with op.batch_alter_table("neighbour_light", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_neighbour_light_run_id"))
         batch_op.drop_index(batch_op.f("ix_neighbour_light_neighbour_id"))
         batch_op.drop_index(batch_op.f("ix_neighbour_light_band_id"))
 
     op.drop_table("neighbour_light")
-    with op.batch_alter_table("crowding", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_crowding_run_id"))
-
     op.drop_table("crowding")
     with op.batch_alter_table("user_region", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_user_region_run_id"))
         batch_op.drop_index(batch_op.f("ix_user_region_recipe_id"))
         batch_op.drop_index(batch_op.f("ix_user_region_event_set_id"))
 

@@ -37,7 +37,7 @@ RUNS = "SELECT COUNT(*) FROM run"
 def test_all_commands_of_the_design_are_there() -> None:
     wanted = """init; add observations; add sources; run; status; export; query; cone; compare; doctor; demo;
         sources list; sources move; sources remove; sources rename; sources history; flags explain;
-        recipe list; recipe show; recipe diff; recipe add; db upgrade; db check"""
+        recipe list; recipe show; recipe diff; recipe add; db upgrade; db check; db copy"""
     assert {" ".join(name.split()) for name in wanted.split(";")} <= set(COMMANDS)
 
 

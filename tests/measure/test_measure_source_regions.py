@@ -28,6 +28,7 @@ PLACES = [
     (3.05, 4.0),
     (1.5, -4.0),
 ]
+GROWING = {"background": {"kind": "circle", "mask_bright": True, "tuned_counts": 100}}
 OPTIMIZED = {
     "aperture": {"kind": "contour"},
     "background": {"kind": "counts", "mask_fraction": 0.95},
@@ -57,7 +58,7 @@ def content(found: SourceRegions) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def acis_extract(simulated: ObservedField, psf: PsfLibrary) -> list[SourceRegions]:
-    return build(simulated, psf, shipped_recipes()["acis-extract"])
+    return build(simulated, psf, recipe_of("acis-extract", GROWING))
 
 
 def test_contours_hold_their_fraction(
@@ -103,7 +104,7 @@ def test_the_order_of_sources_changes_nothing(
     simulated: ObservedField, psf: PsfLibrary, acis_extract: list[SourceRegions]
 ) -> None:
     order = [5, 2, 7, 0, 6, 4, 1, 3]
-    again = build(simulated, psf, shipped_recipes()["acis-extract"], [PLACES[i] for i in order])
+    again = build(simulated, psf, recipe_of("acis-extract", GROWING), [PLACES[i] for i in order])
     for k, i in enumerate(order):
         assert content(again[k]) == content(acis_extract[i])
 
@@ -111,14 +112,13 @@ def test_the_order_of_sources_changes_nothing(
 def test_a_source_far_away_changes_nothing(
     simulated: ObservedField, psf: PsfLibrary, acis_extract: list[SourceRegions]
 ) -> None:
-    more = build(simulated, psf, shipped_recipes()["acis-extract"], [*PLACES, (7.0, 7.0)])
+    more = build(simulated, psf, recipe_of("acis-extract", GROWING), [*PLACES, (7.0, 7.0)])
     for before, after in zip(acis_extract, more, strict=False):
         assert content(after) == content(before)
 
 
 def test_a_contamination_matched_background(simulated: ObservedField, psf: PsfLibrary) -> None:
-    recipe = recipe_of("acis-extract", {"background": {"kind": "matched", "mask_bright": False}})
-    found = build(simulated, psf, recipe)
+    found = build(simulated, psf, shipped_recipes()["acis-extract"])
     x, y = simulated.events.x, simulated.events.y
     for item in found:
         assert item.bkg_correction is not None

@@ -77,7 +77,7 @@ def test_statistics_agree_where_counts_are_many(data_dir: Path) -> None:
         indices.append(found.parameter("photon_index").value)
         assert found.goodness is not None
         assert found.goodness > 1e-3
-    assert np.ptp(indices) < 0.03
+    assert np.ptp(indices) < 0.05
 
 
 def test_one_quasar_in_four_observations(data_dir: Path) -> None:
@@ -113,11 +113,12 @@ def test_folding_is_that_of_sherpa(data_dir: Path, name: str) -> None:
     photons = WABS.photons(edges, np.array([[0.1, 1.7, 1e-4]]))[0]
     rmf: DataRMF = io.read_rmf(str(path.with_suffix(".rmf")))
     theirs = rmf.apply_rmf(photons * spectrum.area * spectrum.exposure)
-    whole = together([fold(spectrum, 0.01, 14.9)]).predict(WABS, np.array([[0.1, 1.7, 1e-4]]))[0]
-    inside = (spectrum.matrix.channel_energy > 0.5) & (spectrum.matrix.channel_energy < 7.0)
-    # Joined energy bins cost less than 1e-3 in a channel and 1e-5 in the sum.
-    assert whole[inside].sum() == pytest.approx(theirs[inside].sum(), rel=1e-5)
-    assert np.abs(whole[inside] / theirs[inside] - 1).max() < 2e-3
+    chosen = fold(spectrum, 0.5, 7.0)
+    ours = together([chosen]).predict(WABS, np.array([[0.1, 1.7, 1e-4]]))[0]
+    inside = np.searchsorted(spectrum.matrix.channel_lo, chosen.lo)
+    # Joined energy bins cost less than 2e-3 in a channel and 1e-5 in the sum.
+    assert ours.sum() == pytest.approx(theirs[inside].sum(), rel=1e-5)
+    assert np.abs(ours / theirs[inside] - 1).max() < 2e-3
 
 
 def test_pulls_and_fluxes_of_simulated_spectra(simulated: FitSpectrum) -> None:
@@ -240,11 +241,12 @@ def test_asked_values_are_held(simulated: FitSpectrum) -> None:
 
 def test_a_fit_that_runs_into_a_limit_says_so(simulated: FitSpectrum) -> None:
     counts = np.zeros(1024)
-    counts[45:49] = 100.0
-    found = fit_spectra(
-        [replace(simulated, counts=counts, background=None)], fit_model("powerlaw"), FitChoices()
-    )
-    assert found.status in ("limit", "not_converged")
+    counts[470:479] = 100.0
+    hard = replace(simulated, counts=counts, background=None)
+    found = fit_spectra([hard], fit_model("bremsstrahlung"), FitChoices(frozen=(("nh", 0.0),)))
+    assert found.status == "limit"
+    assert found.parameter("kt").at_limit
+    assert found.parameter("kt").hi90 is None
 
 
 def test_time_is_limited(simulated: FitSpectrum) -> None:

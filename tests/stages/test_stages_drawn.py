@@ -106,6 +106,10 @@ def test_a_drawn_aperture_stays_until_released(
         run(project, workers=1)
         assert release_regions(project, RegionChoice(("src3",))) == 1
         assert release_regions(project, RegionChoice(("src3",))) == 0
+        assert [row.released for row in list_regions(project, RegionChoice())] == [True]
+        # What was given up is no longer in force, so that it may be drawn again.
+        assert add_regions(project, path).added == 1
+        release_regions(project, RegionChoice(("src3",)))
         run(project, workers=1)
         assert not differences(before, dump(project))
 

@@ -19,7 +19,7 @@ from catalog.errors import ProjectError
 from catalog.schema.tables import Run
 from catalog.stages.add_observations import add_observations
 from catalog.stages.add_sources import add_sources
-from catalog.stages.executor import AHEAD, PoolExecutor, SerialExecutor, open_executor
+from catalog.stages.executor import AHEAD, PoolExecutor, SerialExecutor, is_running, open_executor
 from catalog.stages.project import open_project
 from catalog.stages.run import run
 from catalog.stages.stage_list import CORE_STAGES
@@ -63,6 +63,39 @@ def test_killed_worker():
         list(executor.map(die, range(8)))
     assert caught.value.code == "WORKER_LOST"
     assert "run again" in str(caught.value)
+
+
+ORPHANS = """
+import os, signal, time
+from catalog.stages.executor import open_executor
+
+def note(number):
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+
+if __name__ == "__main__":
+    with open_executor(2) as executor:
+        list(executor.map(note, range(2)))
+"""
+
+
+def test_workers_end_with_a_killed_parent(tmp_path):
+    script = tmp_path / "orphans.py"
+    script.write_text(ORPHANS)
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        assert parent.stdout is not None
+        workers = [int(parent.stdout.readline()) for _ in range(2)]
+        assert all(is_running(worker) for worker in workers)
+        parent.kill()
+    deadline = time.monotonic() + 30
+    while any(is_running(worker) for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_batches_hold_together_what_is_measured_together():

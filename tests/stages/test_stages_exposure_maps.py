@@ -132,6 +132,13 @@ def test_maps_that_are_refused(copy_of, finished_project: Path, own_map: Path, k
     assert "bad.fits" in str(caught.value)
 
 
+def test_a_map_of_a_band_that_no_recipe_has(copy_of, finished_project: Path, own_map: Path) -> None:
+    chosen = settings(own_map).replace("broad =", "brod =")
+    with copy_of(finished_project, chosen) as project, pytest.raises(UserError) as caught:
+        run(project, workers=1)
+    assert caught.value.code == "UNKNOWN_BAND"
+
+
 @pytest.mark.parametrize(
     ("unit", "factor", "is_area"),
     [

@@ -24,6 +24,9 @@ from catalog.schema.tables import (
     Spectrum,
 )
 from catalog.stages import spectra
+from catalog.stages.add_observations import add_observations
+from catalog.stages.add_sources import add_sources
+from catalog.stages.project import create_project, open_project
 from catalog.stages.recipe_store import add_recipe
 from catalog.stages.run import run
 from catalog.stages.stored_spectra import load_spectra
@@ -249,6 +252,24 @@ def test_a_failure_is_a_reason_and_leaves_the_others_alone(finished_project, cop
         monkeypatch.undo()
         assert run(project, ["spectra"], workers=1).failed == 0
         assert count(project, Spectrum) == before
+
+
+def test_postgresql_holds_the_same_spectra(finished_project, copy_of, postgres_url, small_field, tmp_path):
+    create_project(tmp_path / "server", postgres_url)
+    with open_project(tmp_path / "server") as project:
+        add_observations(project, [small_field.observation(0)])
+        add_sources(project, small_field.sources)
+        run(project, ["apertures", "extract", "photometry", "spectra"], workers=1)
+        found = {item.name: item.spectrum for item in stored(project)}
+    with copy_of(finished_project) as project:
+        known = {item.name: item.spectrum for item in stored(project, obs_ids=["70011"])}
+    assert found.keys() == known.keys()
+    for name, spectrum in found.items():
+        assert np.array_equal(spectrum.counts, known[name].counts)
+        assert np.array_equal(spectrum.background, known[name].background)
+        assert spectrum.bkg_ratio == known[name].bkg_ratio
+        assert np.array_equal(spectrum.response.psf_area, known[name].response.psf_area)
+        assert spectrum.response.redistribution.identity == known[name].response.redistribution.identity
 
 
 def test_what_cannot_be_selected(empty_project, finished_project, copy_of):

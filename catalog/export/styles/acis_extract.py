@@ -12,8 +12,10 @@ from sqlalchemy import Connection
 
 from catalog import __version__
 from catalog.errors import SettingsError
+from catalog.export.fit_rows import fit_bands, fit_rows, has_fits
 from catalog.export.styles.merged_places import with_places
 from catalog.export.styles.rows import StyleRows, merged_rows
+from catalog.export.styles.spectral_models import model_columns
 from catalog.export.styles.srcflux import SKY_PIXEL, StyleColumn
 from catalog.recipes.recipe import Recipe
 
@@ -32,6 +34,8 @@ PI_CHANNEL = 0.0146
 def acis_extract_files(connection: Connection, recipe: Recipe, out: Path) -> list[Path]:
     """Write ``xray_properties.fits`` and ``source_photometry.fits`` into a folder; return their paths.
 
+    Spectral fits, where there are any, go into ``source_spectra.fits``.
+
     Raises
     ------
     SettingsError
@@ -44,7 +48,13 @@ def acis_extract_files(connection: Connection, recipe: Recipe, out: Path) -> lis
     comments = {f"BAND_{suffix.upper()}": text for suffix, text in bands.items()}
     _write(flat, "XRAY_PROPERTIES", columns, recipe, comments)
     _write(photometry, "WIDE_BAND_PHOTOMETRY", photometry_columns(rows), recipe, {})
-    return [flat, photometry]
+    written = [flat, photometry]
+    if has_fits(connection, recipe):
+        written.append(out / "source_spectra.fits")
+        fitted = fit_rows(connection, recipe, preferred=False)
+        comments = {f"BAND_{suffix.upper()}": band for suffix, band in fit_bands(recipe).items()}
+        _write(written[-1], "SPECTRAL_MODELS", model_columns(fitted), recipe, comments)
+    return written
 
 
 def flat_columns(rows: StyleRows) -> tuple[list[StyleColumn], dict[str, str]]:
