@@ -27,9 +27,9 @@ def run_command(
         list[str] | None,
         typer.Argument(
             metavar="STAGE",
-            help="apertures, extract, photometry, properties, variability, merge, merged_properties, "
-            "merged_variability, or all. Unless given: apertures, extract, photometry, merge, and those "
-            "others that the catalog has results of.",
+            help="apertures, extract, photometry, properties, variability, spectra, merge, "
+            "merged_properties, merged_variability, spectral_fit, or all (but spectral_fit). Unless given: "
+            "apertures, extract, photometry, merge, and those others that the catalog has results of.",
         ),
     ] = None,
     recipe: RecipesOption = None,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-_SHORT = 8
+_SHORT = 12
 
 
 def fingerprint(*parts: Any) -> str:

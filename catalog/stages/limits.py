@@ -174,6 +174,7 @@ def _one_field(
         background_vignetting=np.where(own > 0, other / np.where(own > 0, own, 1.0), 1.0),
         energy_aper=[found.energy_aper],
         energy_aperbkg=[found.energy_aperbkg],
+        background_correction=np.array([record["crowding"]["bkg_correction"] or 1.0]),
     )
     response = None
     if field.grating == "NONE":

@@ -30,6 +30,7 @@ from catalog.stages.photometry_rows import (
     photometry_context,
 )
 from catalog.stages.stage import Place, Plan, Result
+from catalog.stages.stale_reasons import is_current
 from catalog.stages.upstream import upstream_states
 from catalog.store.door import Writer
 
@@ -83,16 +84,22 @@ def plan(connection: Connection, place: Place) -> Plan:
     """
     context = photometry_context(connection, place)
     check_bands(context.field, place.survey.band_ids)
-    crowd = load_crowd(connection, context, place.recipe_id, place.psf)
     upstream = upstream_states(connection, place, EXTRACT)
     common = context.common(VERSION)
     wanted = {}
     for source_id, state in upstream.items():
-        others = crowd.companions.get(source_id, ())
-        together = sorted(upstream[other].result_hash or "" for other in others)
-        found = common.plus(upstream=state.result_hash, neighbours=together)
         own = context.own_files.get(source_id)
+        found = common.plus(upstream=state.result_hash)
         wanted[source_id] = found if own is None else found.plus(files=own.response_key())
+    # Who is whose neighbour takes long to find, and follows from all counts.
+    if is_current(connection, (STAGE, place.recipe_id, place.scope), wanted, "neighbours"):
+        return Plan(wanted, is_current=True)
+    crowd = load_crowd(connection, context, place.recipe_id, place.psf)
+    for source_id, found in wanted.items():
+        others = crowd.companions.get(source_id, ())
+        wanted[source_id] = found.plus(
+            neighbours=sorted(upstream[other].result_hash or "" for other in others)
+        )
     return Plan(wanted, shared=(context, crowd), together=crowd.companions)
 
 

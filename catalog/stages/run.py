@@ -225,7 +225,7 @@ class _Run:
         with self.project.store.read() as connection:
             states = unit_states(connection, stage.name, place.recipe_id, place.scope)
             plan = stage.plan(connection, place)
-            stale = stale_units(plan.wanted, states)
+            stale = {} if plan.is_current else stale_units(plan.wanted, states)
             why: Mapping[str, int] = {}
             if stale:
                 key = (stage.name, place.recipe_id, place.scope)

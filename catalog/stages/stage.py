@@ -127,11 +127,14 @@ class Plan:
         What `load` needs besides the database.
     together
         Other sources that must be in the same batch, by source id.
+    is_current
+        Whether the stage itself knows that no unit is stale; `wanted` then says only how many there are.
     """
 
     wanted: Mapping[int, Inputs]
     shared: Any = None
     together: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    is_current: bool = False
 
 
 @dataclass(frozen=True, eq=False)

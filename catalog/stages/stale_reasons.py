@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
-from catalog.schema.tables import WorkUnit
+from catalog.schema.tables import SourceEvent, WorkUnit
 from catalog.stages.fingerprint import Inputs
-from catalog.stages.work import UnitState
+from catalog.stages.work import UnitState, unit_states
 
 NEW_OBSERVATION = "new observation"
 NEW_SOURCE = "new source"
@@ -46,6 +46,30 @@ def stale_units(wanted: Mapping[int, Inputs], states: Mapping[int, UnitState]) -
     return found
 
 
+def is_current(
+    connection: Connection, key: tuple[str, int, str], wanted: Mapping[int, Inputs], derived: str
+) -> bool:
+    """Tell whether all units are done with these inputs, leaving out one that follows from those of all.
+
+    `key` are stage, recipe and scope. For a stage that would have to compute much to know that input. Once a
+    source was moved or removed, the others no longer tell: the answer is no until all are computed anew.
+    """
+    states = unit_states(connection, *key)
+    if states.keys() != wanted.keys() or not all(state.done for state in states.values()):
+        return False
+    gone = connection.scalar(
+        select(func.max(SourceEvent.run_id)).where(SourceEvent.action.in_(("moved", "removed")))
+    )
+    oldest = connection.scalar(select(func.min(WorkUnit.run_id)).where(*_units_of(key)))
+    if gone is not None and oldest is not None and gone > oldest:
+        return False
+    known = known_inputs(connection, key, wanted)
+    return all(
+        {**(known[source_id] or {}), derived: ""} == {**inputs.short(), derived: ""}
+        for source_id, inputs in wanted.items()
+    )
+
+
 def count_reasons(
     connection: Connection,
     key: tuple[str, int, str],
@@ -53,7 +77,7 @@ def count_reasons(
     states: Mapping[int, UnitState],
 ) -> dict[str, int]:
     """Count stale units by reason, most frequent first; `key` are stage, recipe and scope of the units."""
-    known = _known_inputs(connection, key, [source_id for source_id in stale if source_id in states])
+    known = known_inputs(connection, key, [source_id for source_id in stale if source_id in states])
     found: dict[str, int] = {}
     for source_id, inputs in stale.items():
         reason = _reason(inputs, states.get(source_id), known.get(source_id), bool(states), key[2])
@@ -75,16 +99,17 @@ def _reason(
     return NEVER if state.done else FAILED
 
 
-def _known_inputs(
+def known_inputs(
     connection: Connection, key: tuple[str, int, str], source_ids: Iterable[int]
 ) -> dict[int, Mapping[str, str] | None]:
+    """Short hashes of the inputs that units were computed from; None where an older srccat computed them."""
     chosen = set(source_ids)
     if not chosen:
         return {}
-    stage, recipe_id, scope = key
-    rows = connection.execute(
-        select(WorkUnit.source_id, WorkUnit.inputs).where(
-            WorkUnit.stage == stage, WorkUnit.recipe_id == recipe_id, WorkUnit.scope == scope
-        )
-    )
+    rows = connection.execute(select(WorkUnit.source_id, WorkUnit.inputs).where(*_units_of(key)))
     return {row.source_id: row.inputs for row in rows if row.source_id in chosen}
+
+
+def _units_of(key: tuple[str, int, str]) -> tuple[ColumnElement[bool], ...]:
+    stage, recipe_id, scope = key
+    return WorkUnit.stage == stage, WorkUnit.recipe_id == recipe_id, WorkUnit.scope == scope

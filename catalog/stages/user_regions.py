@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from catalog.apertures.drawn import rival, same_region
@@ -114,8 +115,11 @@ def add_regions(
         regions = _regions(entries, observed)
         places = _places(sources, observed, chosen)
         for entry, region in zip(entries, regions, strict=True):
-            _check(entry, region, places, observed, force, report)
-            rows += _rows(entry, region, observed, note, in_force, report)
+            new = _rows(entry, region, observed, note, in_force, report)
+            if new:
+                # A computed region that nobody edited need not hold its source: a crescent does not.
+                _check(entry, region, places, observed, force, report)
+            rows += new
     if rows:
         with project.store.write() as writer:
             run_id = begin_run(writer, "regions add", project.frozen_settings(), [])
@@ -164,26 +168,34 @@ def _regions(entries: Sequence[_Wanted], observed: ObservedField) -> list[Region
     return [entry.item.region or next(placed) for entry in entries]
 
 
-def _places(
-    sources: Sequence[SourceRow], observed: ObservedField, chosen: FieldInput
-) -> dict[int, tuple[SourceRow, float, float]]:
-    """Sky pixels of all sources by number."""
-    ra, dec = (np.array([getattr(row, name) for row in sources]) for name in ("ra", "dec"))
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """All sources with their sky pixels in an observation."""
+
+    sources: Sequence[SourceRow]
+    number: NDArray[np.int64]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+
+
+def _places(sources: Sequence[SourceRow], observed: ObservedField, chosen: FieldInput) -> _Places:
+    ra, dec, number = (np.array([getattr(row, name) for row in sources]) for name in ("ra", "dec", "id"))
     x, y = sky_positions(observed.events.sky_frame, ra, dec, chosen.correction)
-    return {row.id: (row, float(a), float(b)) for row, a, b in zip(sources, x, y, strict=True)}
+    return _Places(sources, number, x, y)
 
 
 def _check(
     entry: _Wanted,
     region: Region,
-    places: dict[int, tuple[SourceRow, float, float]],
+    places: _Places,
     observed: ObservedField,
     force: bool,
     report: AddedRegions,
 ) -> None:
     """Refuse a region that cannot be meant; remark on what may not be."""
     where, name = entry.item.where, f"source {entry.source.id} ({entry.source.label or entry.source.name})"
-    _, x, y = places[entry.source.id]
+    own = int(np.flatnonzero(places.number == entry.source.id)[0])
+    x, y = float(places.x[own]), float(places.y[own])
     view = observed.field_of_view
     seen = bool(np.isfinite(x + y)) and bool(view.in_fov(np.array([x]), np.array([y]))[0])
     if not seen or clip_to_field(region, view.region).area <= 0:
@@ -194,16 +206,14 @@ def _check(
             "check ObsID and coordinates",
             code="REGION_OUTSIDE",
         )
-    near = [
-        place
-        for number, place in places.items()
-        if number != entry.source.id and np.hypot(place[1] - x, place[2] - y) < _span(region, x, y)
-    ]
-    positions = np.array([(a, b) for _, a, b in near]).reshape(-1, 2)
+    away = np.hypot(places.x - x, places.y - y)
+    rows = np.flatnonzero((away < _span(region, x, y)) & (places.number != entry.source.id))
+    near = [places.sources[row] for row in rows]
+    positions = np.column_stack([places.x[rows], places.y[rows]])
     if entry.role == "source":
         found = rival(region, (x, y), positions)
         if found is not None:
-            other = near[found][0] if found >= 0 else None
+            other = near[found] if found >= 0 else None
             what = f"the aperture drawn for {name} "
             what += (
                 f"lies nearer to source {other.id} ({other.label or other.name})"
@@ -215,7 +225,8 @@ def _check(
                 raise InputFileError(what, where, todo, code="REGION_OTHER_SOURCE")
             report.remarks.append(f"{where}: {what}")
     else:
-        inside = [row for (row, a, b) in near if region.contains(np.array([a]), np.array([b]))[0]]
+        held = region.contains(*positions.T)
+        inside = [row for row, is_held in zip(near, held, strict=True) if is_held]
         if inside:
             names = ", ".join(str(row.label or row.name) for row in inside[:5])
             report.remarks.append(f"{where}: the background of {name} holds {len(inside)} other: {names}")

@@ -429,3 +429,27 @@ def test_galactic_and_icrs_agree() -> None:
     first = region(f'galactic\ncircle({galactic.l.deg:.12f},{galactic.b.deg:.12f},10")')
     second = region('icrs\ncircle(161.25,-59.58,10")')
     assert same_region(first, second, 1e-5)
+
+
+@given(st.one_of(shapes, unions), st.lists(shapes, max_size=2), st.integers(0, 10**6))
+@settings(max_examples=60, deadline=None)
+def test_counts_and_areas_are_those_of_the_regions_package(shape: Shape, cut: list[Shape], seed: int) -> None:
+    from regions import PixCoord, Regions
+
+    parts = shape.parts if isinstance(shape, Union) else (shape,)
+    if any(isinstance(part, Sector) for part in (*parts, *cut)):
+        return
+    # Written by us, read by them: their pixels count from 0, ds9's from 1.
+    theirs = [
+        Regions.parse("\n".join(["image", *ds9_lines(Region(part), None)]), format="ds9")[0]
+        for part in (*parts, *cut)
+    ]
+    for part, their in zip((*parts, *cut), theirs, strict=True):
+        assert part.area == pytest.approx(their.area, rel=1e-6)
+    rng = np.random.default_rng(seed)
+    x0, y0, reach = shape.reach
+    x, y = rng.uniform(x0 - reach, x0 + reach, 3000), rng.uniform(y0 - reach, y0 + reach, 3000)
+    inside = np.logical_or.reduce([their.contains(PixCoord(x - 1, y - 1)) for their in theirs[: len(parts)]])
+    for their in theirs[len(parts) :]:
+        inside &= ~their.contains(PixCoord(x - 1, y - 1))
+    assert np.array_equal(Region(shape, tuple(cut)).contains(x, y), inside)

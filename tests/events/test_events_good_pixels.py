@@ -148,7 +148,7 @@ def test_columns_passing_pixels_windows_and_unequal_times(view: FieldOfView, asp
     assert partial >= 10
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 3), st.floats(60, 960), st.floats(60, 960), st.integers(2, 1020), st.integers(2, 1020))
 def test_one_bad_pixel_takes_its_share_of_the_sky(
     view: FieldOfView, aspect: Aspect, chip: int, chipx: float, chipy: float, column: int, row: int

@@ -176,7 +176,7 @@ def test_an_export_comes_back_unchanged(finished_project, copy_of, tmp_path) -> 
             number = export_regions(project, tmp_path / name, RegionChoice(obs_id=obs_id), frame=frame)
             assert number == (total if obs_id is None else number) > 0
             report = add_regions(project, tmp_path / name)
-            assert (report.added, report.unchanged) == (0, number)
+            assert (report.added, report.unchanged, report.remarks) == (0, number, [])
         # As ds9 writes it back, with fewer digits, and one source edited.
         text = (tmp_path / "all.reg").read_text()
         (line,) = (

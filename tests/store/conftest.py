@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import CheckConstraint, Column, create_engine, make_url, text
+from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.orm import DeclarativeBase
+from store_rows import complete_row, models, open_store, write_everything
 
-from catalog.schema import tables
-from catalog.schema.base import Base
 from catalog.store.door import Store, Writer
-from catalog.store.engine import database_url, open_engine
 from catalog.store.migrate import upgrade
 
 ENGINES = ("sqlite", "postgresql")
@@ -88,10 +84,6 @@ def empty_url(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) 
     return str(request.getfixturevalue("postgres_url"))
 
 
-def open_store(url: str) -> Store:
-    return Store(open_engine(database_url(url, Path("/"))))
-
-
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """File of an upgraded SQLite database with an empty catalog, to be copied."""
@@ -135,66 +127,6 @@ def store(engine_name: str, request: pytest.FixtureRequest) -> Store:
     opened = request.getfixturevalue("sqlite_store" if engine_name == "sqlite" else "postgres_store")
     assert isinstance(opened, Store)
     return opened
-
-
-_BY_KIND: dict[str, Any] = {
-    "int": 1,
-    "bigint": 1,
-    "float": 1.0,
-    "text": "x",
-    "bool": True,
-    "json": {"a": [1, 2.5]},
-    "binary": b"x",
-    "time": datetime(2024, 2, 29, 12, 30, 15, 123456, tzinfo=UTC),
-}
-_ALLOWED: dict[str, Any] = {
-    "run.state": "done",
-    "band.band": "broad",
-    "band.lo": 0.5,
-    "band.hi": 7.0,
-    "band.eff": 2.3,
-    "good_time.gti_stop": 2.0,
-    "measurement.log10_prob_no_source": -3.0,
-    "merged_measurement.log10_prob_no_source": -3.0,
-}
-
-
-def first_allowed(column: Column[Any]) -> str | None:
-    """First of the texts that a CHECK allows in a column, None where all are allowed."""
-    assert column.table is not None
-    rules = [str(item.sqltext) for item in column.table.constraints if isinstance(item, CheckConstraint)]
-    found = [re.match(rf"{column.name} IN \('(\w+)'", rule) for rule in rules]
-    return next((match[1] for match in found if match), None)
-
-
-def complete_row(model: type[DeclarativeBase], ids: dict[str, int], **values: Any) -> dict[str, Any]:
-    """Return a valid row with a value in every column; references go to `ids` by table."""
-    table = model.__table__
-    row: dict[str, Any] = {}
-    for column in table.columns:
-        if column.name == "id":
-            continue
-        if column.foreign_keys:
-            row[column.name] = ids[next(iter(column.foreign_keys)).column.table.name]
-        else:
-            kind = column.info["definition"].kind
-            value = _ALLOWED.get(f"{table.name}.{column.name}", first_allowed(column))
-            row[column.name] = _BY_KIND[kind] if value is None else value
-    return row | values
-
-
-def models() -> dict[str, type[DeclarativeBase]]:
-    """Models by table, parents before children."""
-    by_table = {mapper.local_table.name: mapper.class_ for mapper in Base.registry.mappers}
-    return {table.name: by_table[table.name] for table in tables.METADATA.sorted_tables}
-
-
-def write_everything(writer: Writer) -> dict[str, int]:
-    """Insert one complete row into each table; return its id by table."""
-    ids: dict[str, int] = {}
-    for name, model in models().items():
-        ids[name] = writer.insert(model, [complete_row(model, ids)])[0]
-    return ids
 
 
 @pytest.fixture

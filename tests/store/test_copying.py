@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import open_store
 from sqlalchemy import Engine, func, select, text
+from store_rows import open_store
 
 from catalog.errors import ProjectError
 from catalog.schema.tables import METADATA, BandRow, Extraction, Measurement, Run, Source, SourceEvent

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import complete_row, open_store, write_everything
 from sqlalchemy import Connection, event, func, select, text
+from store_rows import complete_row, open_store, write_everything
 
 from catalog.errors import ProjectError
 from catalog.schema.tables import Extraction, Measurement, Source
@@ -127,7 +127,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 sys.path.insert(0, "tests/store")
-from conftest import complete_row, write_everything
+from store_rows import complete_row, write_everything
 from catalog.errors import ProjectError
 from catalog.schema.tables import Source
 from catalog.store.door import Store
