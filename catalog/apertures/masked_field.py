@@ -92,7 +92,7 @@ def masked_field(
     side = max(bounds[2] - bounds[0], bounds[3] - bounds[1])
     size = int(np.ceil(side / STEP)) + 1
     centre = (0.5 * (bounds[0] + bounds[2]), 0.5 * (bounds[1] + bounds[3]))
-    offset = (np.arange(size) - 0.5 * (size - 1)) * STEP
+    offset: Array = np.asarray((np.arange(size) - 0.5 * (size - 1)) * STEP, dtype=np.float64)
     u, v = np.meshgrid(centre[0] + offset, centre[1] + offset)
     # Whole multiples of a small unit: sums do not depend on what is added first, nor on far masks.
     image = np.rint(exposure(u.ravel(), v.ravel()).reshape(size, size) / UNIT) * UNIT * STEP**2

@@ -208,7 +208,7 @@ def _check(
         )
     away = np.hypot(places.x - x, places.y - y)
     rows = np.flatnonzero((away < _span(region, x, y)) & (places.number != entry.source.id))
-    near = [places.sources[row] for row in rows]
+    near = [places.sources[row] for row in rows.tolist()]
     positions = np.column_stack([places.x[rows], places.y[rows]])
     if entry.role == "source":
         found = rival(region, (x, y), positions)

@@ -107,6 +107,7 @@ def test_a_polygon_by_the_shoelace_formula(polygon: Polygon) -> None:
 
 
 @given(radius, radius, st.floats(0.0, 1.2))
+@settings(deadline=None)
 def test_a_circle_less_another(r1: float, r2: float, share: float) -> None:
     distance = share * (r1 + r2)
     region = Region(Circle(4000.0, 4000.0, r1), (Circle(4000.0 + distance, 4000.0, r2),))

@@ -118,6 +118,16 @@ OTHER: dict[str, Any] = {
     "timing.area_error": 0.05,
     "spectra.bkg_response": True,
     "spectra.combine": "time",
+    "spectral_fit.models": ["powerlaw", "blackbody"],
+    "spectral_fit.scope": "merged",
+    "spectral_fit.statistic": "wstat",
+    "spectral_fit.lo": 0.3,
+    "spectral_fit.hi": 8.0,
+    "spectral_fit.counts_for_shape": 20.0,
+    "spectral_fit.counts_for_nh": 80.0,
+    "spectral_fit.counts_for_second": 200.0,
+    "spectral_fit.timeout": 5.0,
+    "spectral_fit.seed": 2,
 }
 
 

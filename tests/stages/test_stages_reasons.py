@@ -16,7 +16,7 @@ from catalog.flags import Flag
 from catalog.stages.add_observations import add_observations
 from catalog.stages.add_sources import add_sources
 from catalog.stages.fingerprint import Inputs, fingerprint
-from catalog.stages.manage_sources import move_source
+from catalog.stages.manage_sources import move_source, remove_source
 from catalog.stages.project import open_project
 from catalog.stages.run import run
 from catalog.stages.run_log import json_lines
@@ -188,3 +188,18 @@ def test_log(core_project, copy_of, reopen, tmp_path):
     done = {(line["stage"], line["scope"]): line["units"] for line in lines if line["event"] == "batch"}
     assert done == {(line["stage"], line["scope"]): line["stale"] for line in stages if line["stale"]}
     assert (lines[-1]["event"], lines[-1]["state"], lines[-1]["run"]) == ("end", "done", report.run_id)
+
+
+def test_crowds_are_looked_for_only_where_something_changed(core_project, copy_of, monkeypatch):
+    looked = []
+    original = photometry_stage.load_crowd
+    monkeypatch.setattr(
+        photometry_stage, "load_crowd", lambda *args: looked.append(args[1].field.scope) or original(*args)
+    )
+    with copy_of(core_project) as project:
+        assert why(project, "photometry") == {}
+        assert looked == []
+        # The others' own inputs are what they were, but one of them may have lost a neighbour.
+        remove_source(project, "src9")
+        why(project, "photometry")
+        assert len(looked) == 2
