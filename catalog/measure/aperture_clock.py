@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import hypot, pi, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catalog.apertures.region import Region
-from catalog.apertures.shape import Circle, Polygon
 from catalog.calibration.psf import PsfLibrary
 from catalog.measure.extract import Aperture
-from catalog.measure.good_fraction_series import good_fraction_series
+from catalog.measure.good_fraction_series import good_fraction_series, good_share_series
 from catalog.measure.observed_field import ObservedField
 from catalog.stats.exposure_clock import ExposureClock, exposure_clock
 
@@ -25,8 +25,9 @@ depends on its wings and on errors of the aspect."""
 _PSF_ENERGY = 1.5
 _SAMPLES = 48
 """Points that stand for a region's area: about a pixel apart on axis, closer than the dither by far."""
-_SHARES = (0.25, 0.5, 0.75, 1.0)
-"""Shares of the photons in the aperture that the disks standing for the PSF enclose."""
+_PHOTONS, _MOST_PHOTONS = 192, 50_000
+"""Points that stand for the photons of a source, and most that are tried for an aperture beside it."""
+_GOLDEN_ANGLE = pi * (3.0 - sqrt(5.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,29 +114,31 @@ def _edges(field: ObservedField) -> Array:
 
 
 def _source_fraction(field: ObservedField, aperture: Aperture, psf: PsfLibrary, edges: Array) -> Array:
-    """Fraction weighted with the PSF: as a sum of disks, since a radial profile that falls is one."""
-    scale = field.events.sky_frame.pixel_scale_arcsec
-    reach = aperture.source.shape.reach[2] * scale
+    """Fraction of the source's photons in the aperture that fall on good pixels; of its area without any."""
+    points = photon_points(aperture, psf, field.events.sky_frame.pixel_scale_arcsec)
+    if len(points) == 0:
+        return good_fraction_series(field, aperture.source, edges, samples=_SAMPLES)
+    return good_share_series(field, points, edges)
+
+
+def photon_points(aperture: Aperture, psf: PsfLibrary, pixel_scale: float) -> Array:
+    """Sky pixels that stand for equal numbers of a source's photons in its aperture, shape (n, 2).
+
+    A spiral of the golden angle, its radii equally spaced in enclosed fraction, less what lies outside the
+    aperture; closer where the aperture holds little of it, and none where it holds next to nothing.
+    """
+    x, y, around = aperture.source.shape.reach
+    reach = (hypot(x - aperture.x, y - aperture.y) + around) * pixel_scale
     where = (aperture.theta, aperture.phi, _PSF_ENERGY)
-    inside = float(np.ravel(psf.fraction_in_radius(*where, reach))[0])
-    enclosed = inside * np.array(_SHARES)
-    radii = np.append(np.ravel(psf.radius(*where, enclosed[:-1])), reach)
-    ring = np.diff(enclosed, prepend=0.0) / np.diff(radii**2, prepend=0.0)
-    weight = np.maximum(ring - np.append(ring[1:], 0.0), 0.0) * radii**2
-    total, seen = 0.0, np.zeros(edges.size - 1)
-    for radius, share in zip(radii / scale, weight, strict=True):
-        disk = _disk(aperture, float(radius))
-        if share > 0 and not disk.geometry().is_empty:
-            seen += share * good_fraction_series(field, disk, edges, samples=_SAMPLES)
-            total += share
-    return (
-        np.asarray(seen / total)
-        if total > 0
-        else good_fraction_series(field, aperture.source, edges, samples=_SAMPLES)
-    )
-
-
-def _disk(aperture: Aperture, radius: float) -> Region:
-    source = aperture.source
-    clip = (source.shape,) if isinstance(source.shape, Polygon) else source.field
-    return Region(Circle(aperture.x, aperture.y, radius), source.exclude, clip)
+    fraction = float(np.ravel(psf.fraction_in_radius(*where, reach))[0])
+    number = _PHOTONS
+    while number <= _MOST_PHOTONS:
+        order = np.arange(number)
+        radius = np.ravel(psf.radius(*where, fraction * (order + 0.5) / number)) / pixel_scale
+        angle = _GOLDEN_ANGLE * order
+        u, v = aperture.x + radius * np.cos(angle), aperture.y + radius * np.sin(angle)
+        inside = aperture.source.contains(u, v)
+        if 2 * np.count_nonzero(inside) >= _PHOTONS:
+            return np.column_stack([u[inside], v[inside]])
+        number *= 2
+    return np.empty((0, 2))

@@ -14,6 +14,7 @@ from catalog.band import Band
 from catalog.calibration.psf import PsfLibrary
 from catalog.calibration.psf_image import PsfModel
 from catalog.flags import Flag
+from catalog.measure.aperture_events import celestial_offsets, suspected_afterglows
 from catalog.measure.exposure_fraction import GoodMap, area_mean, good_map, psf_mean
 from catalog.measure.observed_field import ObservedField
 from catalog.measure.psf_fraction import psf_fraction
@@ -68,6 +69,10 @@ class BandCounts:
         PSF fractions, detector edges ignored.
     psf_good_frac_aper, psf_good_frac_aperbkg
         PSF-weighted fractions of time on good pixels.
+    offset_east_aper, offset_north_aper
+        Mean offset of the n events from the position, arcsec; NaN without events.
+    afterglow_cnts_aper
+        Those of them that may be afterglows; None when the event list cannot tell.
     flags
         Caveats of this band.
     """
@@ -78,6 +83,9 @@ class BandCounts:
     psf_frac_aperbkg: float
     psf_good_frac_aper: float
     psf_good_frac_aperbkg: float
+    offset_east_aper: float
+    offset_north_aper: float
+    afterglow_cnts_aper: int | None
     flags: Flag
 
 
@@ -142,8 +150,12 @@ def extract(field: ObservedField, aperture: Aperture, bands: Sequence[Band], psf
     area, area_background = aperture.source.area, aperture.background.area
     energy = field.events.energy[source_events].astype(np.float32)
     energy_background = field.events.energy[background_events].astype(np.float32)
+    place = _Places(
+        *celestial_offsets(field.events.sky_frame, (aperture.x, aperture.y), *source.T),
+        suspected_afterglows(field.events, source_events),
+    )
     measured = tuple(
-        _band_counts(field, band, (energy, energy_background), fractions)
+        _band_counts(field, band, (energy, energy_background), place, fractions)
         for band, fractions in zip(
             bands, _fractions(field, aperture, bands, psf, (good_source, good_background)), strict=True
         )
@@ -191,6 +203,15 @@ def good_map_about(field: ObservedField, x: float, y: float, region: Region) -> 
     if field.is_interior(x, y, whole):
         return GoodMap(x, y, whole, None, field.interior_fraction(x, y))
     return good_map(x, y, whole, field.good_fraction)
+
+
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """Offsets of the events in the aperture, arcsec, and which of them may be afterglows."""
+
+    east: Array
+    north: Array
+    suspected: NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True)
@@ -262,9 +283,11 @@ def _band_counts(
     field: ObservedField,
     band: Band,
     energies: tuple[NDArray[np.float32], NDArray[np.float32]],
+    place: _Places,
     fractions: _Fractions,
 ) -> BandCounts:
-    n, m = (int(((energy >= band.lo) & (energy < band.hi)).sum()) for energy in energies)
+    inside, outside = ((energy >= band.lo) & (energy < band.hi) for energy in energies)
+    n, m = int(inside.sum()), int(outside.sum())
     flags = Flag(0)
     cut = field.events.energy_range
     if cut is not None and (band.lo < cut[0] or band.hi > cut[1]):
@@ -278,6 +301,9 @@ def _band_counts(
         psf_frac_aperbkg=fractions.background,
         psf_good_frac_aper=fractions.good_source,
         psf_good_frac_aperbkg=fractions.good_background,
+        offset_east_aper=float(place.east[inside].mean()) if n else float("nan"),
+        offset_north_aper=float(place.north[inside].mean()) if n else float("nan"),
+        afterglow_cnts_aper=None if place.suspected is None else int(place.suspected[inside].sum()),
         flags=flags,
     )
 

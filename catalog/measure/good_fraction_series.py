@@ -57,6 +57,23 @@ def good_fraction_series(
     same_times = all(times == field.good_time for times in good_times.values())
     if not len(points) or (same_times and field.is_interior(x, y, reach)):
         return np.full(edges.size - 1, 1.0 if len(points) else 0.0)
+    return good_share_series(field, points, edges)
+
+
+def good_share_series(field: ObservedField, points: FloatArray, edges: FloatArray) -> FloatArray:
+    """Share of points on good pixels in each time bin, as `good_fraction_series` gives it of an area.
+
+    Parameters
+    ----------
+    field
+        The observation.
+    points
+        Sky pixels, shape (k, 2), at least one.
+    edges
+        Bin edges in s of mission time, shape (n + 1,), ascending.
+    """
+    good_times = field.events.good_times
+    same_times = all(times == field.good_time for times in good_times.values())
     table = _OffsetTable(field, points)
     number = int(np.clip((edges[-1] - edges[0]) / _TIME_STEP_S, 64, _MOST_TIMES))
     # Bin edges and the ends of good times are nodes too, so that no step straddles them.

@@ -32,7 +32,10 @@ class Source(Base):
 
 
 class SourceEvent(Base):
-    """What happened to a source; stays when the source is removed, so it refers to it by natural key."""
+    """What happened to a source; stays when the source is removed, so it refers to it by natural key.
+
+    `source_id` and `label` are those that the source had; NULL in what was recorded before schema 0002.
+    """
 
     __tablename__ = "source_event"
     __table_args__ = (

@@ -112,14 +112,14 @@ def _process_pool(workers: int, preload: Sequence[str]) -> Iterator[Executor]:
     pool = ProcessPoolExecutor(
         workers, mp_context=context, initializer=_begin_worker, initargs=(os.getpid(),)
     )
+    ended = False
     try:
         yield PoolExecutor(pool, workers)
-    except BaseException:
-        # Whoever interrupts does not wait for what the workers are at.
-        for process in set(multiprocessing.active_children()) - others:
-            process.kill()
-        raise
+        ended = True
     finally:
+        # Whoever interrupts does not wait for what the workers are at.
+        for process in () if ended else set(multiprocessing.active_children()) - others:
+            process.kill()
         pool.shutdown(cancel_futures=True)
 
 

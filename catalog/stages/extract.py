@@ -34,7 +34,7 @@ from catalog.store.arrays import pack
 from catalog.store.door import Writer
 
 STAGE = "extract"
-VERSION = 2
+VERSION = 3
 
 BAND_FLAGS = Flag.BAND_OUTSIDE_DATA | Flag.LOW_PSF_FRACTION
 """Flags of a measurement that this stage sets."""
@@ -258,6 +258,9 @@ def _measure(unit: ExtractUnit, aperture: Aperture, job: ExtractJob) -> Extracte
             "psf_frac_aperbkg": band.psf_frac_aperbkg if has_background else None,
             "psf_good_frac_aper": band.psf_good_frac_aper,
             "psf_good_frac_aperbkg": band.psf_good_frac_aperbkg if has_background else None,
+            "offset_east_aper": band.offset_east_aper if band.n else None,
+            "offset_north_aper": band.offset_north_aper if band.n else None,
+            "afterglow_cnts_aper": band.afterglow_cnts_aper,
         }
         for band in found.bands
     )
@@ -286,6 +289,9 @@ def _nothing(flags: int, bands: Sequence[Band]) -> Extracted:
             "psf_frac_aperbkg",
             "psf_good_frac_aper",
             "psf_good_frac_aperbkg",
+            "offset_east_aper",
+            "offset_north_aper",
+            "afterglow_cnts_aper",
         )
     )
     return Extracted({"flags": flags, **extraction}, tuple({"flags": 0, **empty} for _ in bands))

@@ -170,20 +170,23 @@ class _Run:
 
     def execute(self) -> RunReport:
         """Do all; a run that an error or the user ends is recorded as failed."""
-        try:
-            with self.computing.stack:
-                self._refresh_chips()
-                for stored in self.recipes:
-                    self._one_recipe(stored)
-        except BaseException as error:
-            reason = "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
-            # The error may be that the database cannot be written.
-            self.log("error", reason=reason, message=" ".join(str(error).split()))
-            with suppress(UserError, SQLAlchemyError):
-                self._end("failed", {**self.report.reasons, reason: 1})
-            raise
+        with ExitStack() as stack:
+            stack.push(self._note_error)
+            stack.enter_context(self.computing.stack)
+            self._refresh_chips()
+            for stored in self.recipes:
+                self._one_recipe(stored)
         self._end("partial" if self.report.failed else "done", self.report.reasons)
         return self.report
+
+    def _note_error(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None:
+            return
+        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
+        self.log("error", reason=reason, message=" ".join(str(error).split()))
+        # The error may be that the database cannot be written.
+        with suppress(UserError, SQLAlchemyError):
+            self._end("failed", {**self.report.reasons, reason: 1})
 
     def _end(self, state: str, reasons: dict[str, int]) -> None:
         if self.report.run_id is not None:

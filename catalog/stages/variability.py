@@ -28,7 +28,7 @@ from catalog.store.arrays import pack
 from catalog.store.door import Writer
 
 STAGE = "variability"
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)

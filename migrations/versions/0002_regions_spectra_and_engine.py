@@ -382,6 +382,38 @@ def upgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_light_curve_run_id"))
 
     with op.batch_alter_table("measurement", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column(
+                "offset_east_aper",
+                sa.Double(),
+                sa.CheckConstraint(
+                    "offset_east_aper BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+                    name=op.f("ck_measurement_offset_east_aper_finite"),
+                ),
+                nullable=True,
+                comment="Mean offset of the events in the source aperture from the position, to the east [arcsec]",
+            )
+        )
+        batch_op.add_column(
+            sa.Column(
+                "offset_north_aper",
+                sa.Double(),
+                sa.CheckConstraint(
+                    "offset_north_aper BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308",
+                    name=op.f("ck_measurement_offset_north_aper_finite"),
+                ),
+                nullable=True,
+                comment="Mean offset of the events in the source aperture from the position, to the north [arcsec]",
+            )
+        )
+        batch_op.add_column(
+            sa.Column(
+                "afterglow_cnts_aper",
+                sa.Integer(),
+                nullable=True,
+                comment="Counts in the source aperture within 3 frames and 1 pixel of the event before or after [count]",
+            )
+        )
         batch_op.drop_index(batch_op.f("ix_measurement_extraction_id"))
         batch_op.drop_index(batch_op.f("ix_measurement_run_id"))
 
@@ -932,6 +964,9 @@ def downgrade() -> None:
     with op.batch_alter_table("measurement", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_measurement_run_id"), ["run_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_measurement_extraction_id"), ["extraction_id"], unique=False)
+        batch_op.drop_column("afterglow_cnts_aper")
+        batch_op.drop_column("offset_north_aper")
+        batch_op.drop_column("offset_east_aper")
 
     with op.batch_alter_table("light_curve", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_light_curve_run_id"), ["run_id"], unique=False)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from catalog.apertures.region import Region
-from catalog.apertures.shape import Annulus, Circle
+from catalog.apertures.shape import Annulus, Circle, Polygon, Union
+from catalog.apertures.turned import Box, Ellipse, Sector
 from catalog.band import CSC_BANDS
 from catalog.flags import Flag
 from catalog.measure.aperture_clock import ApertureClock, aperture_clock
@@ -171,8 +172,9 @@ def test_a_source_in_the_field(simulated, psf) -> None:
     assert all("binned" in item.curves for item in both)
 
 
-def test_at_an_edge_the_clock_follows_the_dither(simulated, psf) -> None:
-    """Walk to the outer edge of a chip until half of the aperture is lost."""
+@pytest.fixture(scope="module")
+def edge_place(simulated) -> tuple[float, float]:
+    """Walk to the outer edge of a chip until half of the exposure is lost."""
     view = simulated.field_of_view
     middle_x, middle_y = view.pointing.x, view.pointing.y
     outline = view.region.convex_hull.exterior
@@ -181,13 +183,58 @@ def test_at_an_edge_the_clock_follows_the_dither(simulated, psf) -> None:
         x, y = (1 - share) * middle_x + share * corner[0], (1 - share) * middle_y + share * corner[1]
         if simulated.good_fraction(np.array([x]), np.array([y]))[0] < 0.6:
             break
-    clock = aperture_clock(simulated, apertures(simulated, float(x), float(y), 6.0), psf)
+    return float(x), float(y)
+
+
+def test_at_an_edge_the_clock_follows_the_dither(simulated, psf, edge_place) -> None:
+    x, y = edge_place
+    clock = aperture_clock(simulated, apertures(simulated, x, y, 6.0), psf)
     assert clock.source.fraction.min() < 0.5
     assert clock.source.fraction.max() > 0.9
     assert 0.1 < clock.source.total_time / simulated.good_time.total() < 1.0
     assert 0 < clock.ratio() < 40
     # PSF-weighted, the centre of the aperture counts more: the fraction changes faster than that of the area.
     assert np.abs(clock.source.fraction - clock.area).max() > 0.02
+
+
+DRAWN = {
+    "ellipse": lambda x, y: Region(Ellipse(x, y, 40.0, 5.0, 100.0)),
+    "box": lambda x, y: Region(Box(x, y, 8.0, 70.0, 20.0)),
+    "sector": lambda x, y: Region(Sector(x, y, 2.0, 35.0, 200.0, 290.0)),
+    "ring": lambda x, y: Region(Annulus(x, y, 10.0, 25.0)),
+    "union": lambda x, y: Region(Union((Box(x, y, 6.0, 60.0, 70.0), Circle(x + 15, y, 8.0)))),
+    "with a hole": lambda x, y: Region(Ellipse(x, y, 40.0, 9.0, 60.0), (Circle(x + 8, y + 12, 9.0),)),
+    "beside the source": lambda x, y: Region(Polygon(((x, y - 30), (x + 30, y - 30), (x + 25, y + 9)))),
+    "clipped": lambda x, y: Region(
+        Ellipse(x, y, 40.0, 9.0, 60.0), (), (Polygon(((x - 50, y - 50), (x + 50, y - 50), (x, y + 12))),)
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", DRAWN)
+def test_the_clock_is_that_of_the_region_as_drawn(simulated, psf, edge_place, shape) -> None:
+    """Against photons of the PSF, those in the region moved over the chips."""
+    x, y = edge_place
+    aperture = replace(apertures(simulated, x, y, 6.0), source=DRAWN[shape](x, y))
+    clock = aperture_clock(simulated, aperture, psf).source
+    rng = np.random.default_rng(8)
+    radius = psf.radius(aperture.theta, aperture.phi, 1.5, rng.uniform(0, 0.99, 40_000)) / 0.492
+    angle = rng.uniform(0, 2 * np.pi, radius.size)
+    u, v = x + radius * np.cos(angle), y + radius * np.sin(angle)
+    inside = aperture.source.contains(u, v)
+    u, v = u[inside][:1500], v[inside][:1500]
+    assert u.size > 300
+    mean_x, mean_y = simulated.field_of_view.mean_offset
+    found, expected = [], []
+    for time, fraction in zip(clock.middle[::9], clock.fraction[::9], strict=True):
+        dx, dy = (float(np.ravel(value)[0]) for value in simulated.aspect.at(np.array([time])))
+        good = simulated.good_now(u - (dx - mean_x), v - (dy - mean_y)).sum(axis=1)
+        expected.append(good.mean())
+        found.append(fraction)
+    difference = np.array(found) - expected
+    assert np.ptp(expected) > 0.1
+    assert np.abs(difference.mean()) < 0.04
+    assert np.abs(difference).max() < 0.12
 
 
 def test_a_chip_with_a_shorter_good_time(simulated, psf) -> None:
