@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,7 +38,7 @@ from catalog.store.door import Writer
 
 Array = NDArray[np.float64]
 STAGE = "merged_properties"
-VERSION = 2
+VERSION = 3
 UPSTREAM = ("apertures", "extract", "photometry", "merge")
 
 COLUMNS = tuple(
@@ -68,6 +68,8 @@ class MergedPropertyJob:
         Sources that have any, in the order of the members.
     rates
         Joint rates with their ends, shape (sources, bands) each.
+    listed
+        Positions of these sources by source id, degrees ICRS.
     wide
         The same in the wide band alone, where the HRC has observed; None without it.
     """
@@ -78,6 +80,7 @@ class MergedPropertyJob:
     members: Sequence[Measured]
     sources: Sequence[int]
     rates: Sequence[Array]
+    listed: Mapping[int, tuple[float, float]]
     wide: MergedPropertyJob | None = None
 
 
@@ -106,6 +109,12 @@ def load(connection: Connection, place: Place, plan: Plan, source_ids: Sequence[
     """Read the members of the merges of a batch."""
     context: PropertyContext = plan.shared
     merges = merge.merge_ids(connection, place.recipe_id, source_ids)
+    table, wanted = place.survey.sources, set(source_ids)
+    listed = {
+        int(source_id): (float(ra), float(dec))
+        for source_id, ra, dec in zip(table.id, table.ra, table.dec, strict=True)
+        if source_id in wanted
+    }
     used = set(
         connection.scalars(
             select(MergeMember.extraction_id).where(
@@ -122,7 +131,8 @@ def load(connection: Connection, place: Place, plan: Plan, source_ids: Sequence[
         ]
         sources = list(dict.fromkeys(member.extraction.source_id for member in members))
         rates = _merged_rates(connection, own, merges, sources) if sources else []
-        return MergedPropertyJob(own.of(source_ids), source_ids, merges, members, sources, rates, wide)
+        shared = own.of(source_ids)
+        return MergedPropertyJob(shared, source_ids, merges, members, sources, rates, listed, wide)
 
     # Members have all bands of their part, and the HRC has the wide one alone.
     recipe = _main_recipe(place)
@@ -156,7 +166,7 @@ def compute(job: MergedPropertyJob) -> list[Result[MergedProperties]]:
             job.merges.get(source_id),
             rows.get(source_id, {}),
             hardness.get(source_id, _NO_HARDNESS),
-            () if own is None else _purposes(context, own),
+            () if own is None else _purposes(context, own, job.listed[source_id]),
         )
         content_hash = fingerprint(
             found.merge_id is None,
@@ -182,9 +192,11 @@ def _rows(job: MergedPropertyJob) -> dict[int, dict[str, dict[str, Any]]]:
     }
 
 
-def _purposes(context: PropertyContext, members: Sequence[Measured]) -> tuple[PurposeMerge, ...]:
+def _purposes(
+    context: PropertyContext, members: Sequence[Measured], listed: tuple[float, float]
+) -> tuple[PurposeMerge, ...]:
     """The merges of one source for validity and, where there are counts, for its position."""
-    found = (validity_merge(context.recipe, context.bands, members), position_merge(context, members))
+    found = (validity_merge(context.recipe, context.bands, members), position_merge(context, members, listed))
     return tuple(item for item in found if item is not None)
 
 

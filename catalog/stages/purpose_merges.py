@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from catalog.measure.merge_selection import merged_log10_prob_no_source
-from catalog.schema.tables import Merge, MergedMeasurement, MergeMember
+from catalog.schema.tables import Merge, MergedMeasurement, MergeMember, PositionEstimate
 from catalog.stages.property_rows import Measured
 from catalog.store.door import Writer
 
@@ -30,6 +30,8 @@ class PurposeMerge:
         Observations taken, and their live time in s.
     rows
         Counts, background ratio and probability that there is no source, one per band.
+    position
+        Columns of `position_estimate`; None when the merge is for something else.
     """
 
     source_id: int
@@ -38,10 +40,11 @@ class PurposeMerge:
     n_obs: int
     livetime: float
     rows: tuple[dict[str, Any], ...]
+    position: dict[str, Any] | None = None
 
     def plain(self) -> list[Any]:
         """Content for a fingerprint, without row numbers."""
-        return [self.purpose, [used for _, used in self.members], self.n_obs, list(self.rows)]
+        return [self.purpose, [used for _, used in self.members], self.n_obs, list(self.rows), self.position]
 
 
 def purpose_merge(purpose: str, members: Sequence[Measured], used: NDArray[np.bool_]) -> PurposeMerge:
@@ -117,5 +120,13 @@ def store_merges(
             {"run_id": run_id, "merge_id": ids[merge.source_id], "band_id": band_id, **row}
             for merge in merges
             for band_id, row in zip(bands, merge.rows, strict=True)
+        ],
+    )
+    writer.insert(
+        PositionEstimate,
+        [
+            {"run_id": run_id, "merge_id": ids[merge.source_id], **merge.position}
+            for merge in merges
+            if merge.position is not None
         ],
     )

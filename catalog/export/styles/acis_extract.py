@@ -83,6 +83,10 @@ def flat_columns(rows: StyleRows) -> tuple[list[StyleColumn], dict[str, str]]:
         StyleColumn("Label", "", _texts(first.text("source_label")), ""),
         StyleColumn("RA", "deg", first.number("ra")),
         StyleColumn("Dec", "deg", first.number("dec")),
+        StyleColumn("PosErr", "arcsec", first.number("position_error")),
+        StyleColumn("PosType", "", _texts(first.text("position_method")), ""),
+        StyleColumn("RA_DATA", "deg", first.number("position_ra")),
+        StyleColumn("DEC_DATA", "deg", first.number("position_dec")),
         StyleColumn("ProbNoSrc_min", "", _smallest(list(prob.values()))),
         *(StyleColumn(f"ProbNoSrc_{suffix}", "", values) for suffix, values in prob.items()),
         StyleColumn("ProbNoSrc_MostValid", "", 10.0 ** first.number("log10_prob_no_source_least")),
@@ -94,11 +98,13 @@ def flat_columns(rows: StyleRows) -> tuple[list[StyleColumn], dict[str, str]]:
         StyleColumn("RateIn3x3Cell", "count", first.number("cnts_per_frame")),
         StyleColumn("NumObservations", "", first.number("n_obs_seen").astype(np.int64), "J"),
         StyleColumn("NumMerged", "", first.number("n_obs").astype(np.int64), "J"),
+        StyleColumn("MergeBias", "", first.number("merge_bias")),
         StyleColumn("Theta_Lo", "arcmin", first.number("theta_min")),
         StyleColumn("Theta", "arcmin", first.number("theta_mean")),
         StyleColumn("Theta_Hi", "arcmin", first.number("theta_max")),
         StyleColumn("PsfFraction", "", first.number("psf_frac_aper")),
         StyleColumn("SrcArea", "pixel**2", first.number("area_aper") / SKY_PIXEL**2),
+        StyleColumn("AfterglowFraction", "", first.number("afterglow_frac")),
     ]
     for suffix, part in parts.items():
         columns += _band_columns(suffix, part)
@@ -160,7 +166,8 @@ def photometry_columns(rows: StyleRows) -> list[StyleColumn]:
         for kind in ("observed", "incident"):
             column = f"energ_{name}_{kind}"
             columns.append(StyleColumn(column.upper(), "keV", rows.number(column)))
-    return columns
+    # One table holds all sources, so that a keyword cannot hold the time of each.
+    return [*columns, StyleColumn("EXPOSURE", "s", rows.number("livetime"))]
 
 
 def first_channel(energy: Array) -> NDArray[np.int64]:

@@ -107,6 +107,8 @@ def _geometry(rows: StyleRows) -> list[StyleColumn]:
         StyleColumn("SHAPE", "", np.array(shape, dtype="S16"), "16A"),
         StyleColumn("X", "pixel", x),
         StyleColumn("Y", "pixel", y),
+        StyleColumn("RA", "deg", rows.number("ra")),
+        StyleColumn("DEC", "deg", rows.number("dec")),
         StyleColumn("R", "pixel", np.column_stack([radius, np.full(len(radius), np.nan)]), "2D"),
         StyleColumn("ROTANG", "deg", np.full(len(radius), np.nan)),
         StyleColumn("COMPONENT", "", np.arange(1, len(radius) + 1), "J"),
