@@ -24,6 +24,7 @@ from catalog.band import CSC_BANDS
 from catalog.calibration.psf import PsfLibrary, open_psf_library
 from catalog.measure.extract import Aperture, extract
 from catalog.measure.joint_photometry import joint_photometry
+from catalog.measure.masked_backgrounds import mask_radii
 from catalog.measure.observed_field import ObservedField, load_observed_field
 from catalog.measure.photometry import Counted, posterior_factors
 from catalog.measure.placement import Correction, place, sky_positions
@@ -93,7 +94,8 @@ def regions(field: ObservedField, ra: Array, dec: Array, name: str, psf: PsfLibr
     placed = place(field.events.pointing, x, y, psf, recipe.aperture.fraction, recipe.aperture.energy)
     radius = placed.radius / frame.pixel_scale_arcsec
     seen, chip = view.in_fov(x, y), view.chip_at(x, y).ccd_id
-    near = region_neighbours(recipe, x, y, radius, frame.pixel_scale_arcsec)
+    mask = mask_radii(recipe.background, psf, placed, recipe.aperture.energy) / frame.pixel_scale_arcsec
+    near = region_neighbours(recipe, x, y, radius, mask, frame.pixel_scale_arcsec)
     wanted = np.flatnonzero(seen)
     builder = RegionBuilder(field, psf, recipe, placed, chip, seen)
     found = builder.regions(wanted.tolist(), [near[i] for i in wanted])

@@ -55,15 +55,15 @@ class MaskedField:
             sum_circle(self.sums, STEP, x - self.centre[0], y - self.centre[1], float(radius), nothing)
         )
 
-    def brightness(self, x: float, y: float, counts: int) -> float:
+    def brightness(self, x: float, y: float, counts: int, limit: float) -> float:
         """Events per exposure and pix2 in the smallest circle about a position that holds so many events.
 
-        0 where the field has no event or the circle no exposure.
+        The circle is at most `limit` (sky pixels) in radius; 0 where that holds no event or no exposure.
         """
-        if len(self.events) == 0:
+        number = min(counts, self.counts(x, y, limit))
+        if number == 0:
             return 0.0
-        number = min(counts, len(self.events))
-        radius = float(np.max(self.tree.query((x, y), k=number)[0]))
+        radius = limit if number < counts else float(np.max(self.tree.query((x, y), k=number)[0]))
         area = self.exposure_area(x, y, radius)
         return number / area if area > 0 else 0.0
 

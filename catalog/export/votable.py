@@ -56,6 +56,8 @@ def _described(table: ExportTable, texts: dict[str, NDArray[Any]]) -> bytes:
     for field in resource.tables[0].fields:
         if field.name in ("ra", "dec"):
             field.ref = "icrs"
+        if field.datatype == "bit":
+            field.datatype = "boolean"  # a lone bit has no agreed place in its byte
     resource.tables[0].name = table.name
     resource.tables[0].description = f"srccat {table.name}, recipe {table.recipe}"
     described = {"recipe": table.recipe, **table.metadata}

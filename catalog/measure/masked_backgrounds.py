@@ -19,13 +19,16 @@ from catalog.apertures.growing_circle import (
 )
 from catalog.apertures.masked_field import MaskedField, masked_field
 from catalog.apertures.region import Region, clip_to_field
-from catalog.apertures.shape import Annulus, Circle, Polygon
+from catalog.apertures.shape import Circle, Polygon
+from catalog.calibration.psf import PsfLibrary
 from catalog.measure.observed_field import BACK_ILLUMINATED, ObservedField
+from catalog.measure.placement import Placement
+from catalog.recipes.recipe import BackgroundChoice
 
 Array = NDArray[np.float64]
 
 LIMIT = 240.0
-"""Largest radius of a growing circle, arcsec."""
+"""Largest radius of a growing circle, or of an annulus of so many counts, arcsec."""
 _SAMPLES = 21
 
 
@@ -89,6 +92,19 @@ class OwnAperture:
     chip_id: int
     region: Region
     counts: int
+
+
+def mask_radii(choice: BackgroundChoice, psf: PsfLibrary, place: Placement, energy: float) -> Array:
+    """Radii of the circles about sources that backgrounds keep out of, arcsec, shape (n,).
+
+    NaN for a source behind the telescope. Bright sources may be given more; see `apertures.masks`.
+    """
+    known = np.isfinite(place.theta)
+    radius = np.full(len(place.theta), np.nan)
+    radius[known] = choice.mask_factor * psf.radius(
+        place.theta[known], place.phi[known], energy, choice.mask_fraction
+    )
+    return radius
 
 
 class BackgroundField:
@@ -225,9 +241,10 @@ def annulus_background(
         Counts wanted.
     """
     outer = outer_radius((own.x, own.y), free, counts)
+    limit = LIMIT / field.field.events.sky_frame.pixel_scale_arcsec
+    enough = outer is not None and inner < outer <= limit
     away = np.hypot(field.masks[:, 0] - own.x, field.masks[:, 1] - own.y)
     others = field.masks[away > 0]
-    if outer is None:
-        return FoundBackground(Region(Annulus(own.x, own.y, inner, inner + 1.0), (), ()), reached=False)
+    outer = limit if outer is None else min(outer, limit)
     region = fixed_count_annulus((own.x, own.y, inner), outer, others, polygons)
-    return FoundBackground(clip_to_field(region, field.area(own.chip_id)), reached=outer > inner)
+    return FoundBackground(clip_to_field(region, field.area(own.chip_id)), reached=enough)

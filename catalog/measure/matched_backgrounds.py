@@ -27,9 +27,24 @@ LEAST_LIGHT = 0.02
 """Counts in the aperture, or about it and scaled to it, below which a source is left out."""
 LOCAL_COUNTS = 100
 """Events outside masks from which the background about a source is first estimated."""
+LOCAL_LIMIT = 120.0
+"""Radius that it is estimated within, arcsec."""
+LIGHT_LIMIT = 240.0
+"""Distance beyond which no light of a source is followed, arcsec."""
 _RADII = np.geomspace(0.3, 60.0, 40)
 _STAMPS = 256
 _WINDOW = 16.0
+
+
+def light_reach(own: Array | float, other: Array | float) -> Array:
+    """Distance from which on the light of another source is not followed about a source.
+
+    Parameters
+    ----------
+    own, other
+        Aperture radii of the two, arcsec.
+    """
+    return np.asarray(np.minimum(_RADII[-1] * np.asarray(other) + _WINDOW * np.asarray(own), LIGHT_LIMIT))
 
 
 class SourceModel:
@@ -76,6 +91,8 @@ class SourceModel:
         """Sources whose light about source i is followed, the source itself first if it has any."""
         place = self.placement
         others = np.flatnonzero((self.photons > 0) & (np.arange(len(self.photons)) != i))
+        away = np.hypot(place.x[others] - place.x[i], place.y[others] - place.y[i]) * self.scale
+        others = others[away < light_reach(place.radius[i], place.radius[others])]
         radius = place.radius[others]
         distance = np.hypot(place.x[others] - place.x[i], place.y[others] - place.y[i]) * self.scale / radius
         own = place.radius[i] / radius
@@ -103,9 +120,10 @@ def source_photons(
 ) -> Array:
     """Photons of sources from the counts in their apertures, less the background close by, shape (size,)."""
     photons = np.zeros(size)
+    limit = LOCAL_LIMIT / field.field.events.sky_frame.pixel_scale_arcsec
     for i, aperture in apertures.items():
         place = own[i]
-        bright = field.masked(place.chip_id).brightness(place.x, place.y, LOCAL_COUNTS)
+        bright = field.masked(place.chip_id).brightness(place.x, place.y, LOCAL_COUNTS, limit)
         net = place.counts - bright * field.exposure_area(aperture.region)
         photons[i] = max(0.0, net) / max(aperture.fraction, 0.05)
     return photons

@@ -35,8 +35,15 @@ from catalog.measure.masked_backgrounds import (
     OwnAperture,
     annulus_background,
     circle_background,
+    mask_radii,
 )
-from catalog.measure.matched_backgrounds import LOCAL_COUNTS, SourceModel, matched, source_photons
+from catalog.measure.matched_backgrounds import (
+    LOCAL_COUNTS,
+    LOCAL_LIMIT,
+    SourceModel,
+    matched,
+    source_photons,
+)
 from catalog.measure.observed_field import ObservedField
 from catalog.measure.placement import Placement
 from catalog.recipes.recipe import Recipe
@@ -283,13 +290,9 @@ class RegionBuilder:
     def _masks(self) -> Array:
         """Circles about all sources, of the fraction of the PSF that the recipe masks, shape (n, 3)."""
         choice, place = self.recipe.background, self.placement
-        known = np.isfinite(place.theta)
-        radius = np.zeros(len(place.theta))
-        radius[known] = choice.mask_factor * self.psf.radius(
-            place.theta[known], place.phi[known], self.recipe.aperture.energy, choice.mask_fraction
-        )
+        radius = mask_radii(choice, self.psf, place, self.recipe.aperture.energy)
         masks = np.column_stack([place.x, place.y, radius / self.scale])
-        masks[~known] = (-1e9, -1e9, 1e-9)
+        masks[np.isnan(radius)] = (-1e9, -1e9, 1e-9)
         return masks
 
     def _with_bright_masks(self, plain: BackgroundField) -> BackgroundField:
@@ -299,7 +302,7 @@ class RegionBuilder:
             masked = plain.masked(int(self.chip_id[i]))
             x, y, _ = self._circle(i)
             half = float(self.psf.radius(place.theta[i], place.phi[i], self.recipe.aperture.energy, 0.5))
-            bright = masked.brightness(x, y, LOCAL_COUNTS)
+            bright = masked.brightness(x, y, LOCAL_COUNTS, LOCAL_LIMIT / self.scale)
             counts = plain.counts_within(x, y, half / self.scale) - bright * np.pi * (half / self.scale) ** 2
             theta, phi, energy = float(place.theta[i]), float(place.phi[i]), self.recipe.aperture.energy
 

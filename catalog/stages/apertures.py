@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 from catalog.calibration.psf import PsfLibrary
 from catalog.events.pointing import Pointing
 from catalog.flags import Flag
+from catalog.measure.masked_backgrounds import mask_radii
 from catalog.measure.observed_field import ObservedField
 from catalog.measure.placement import Placement, nominal_frame, place, sky_positions
 from catalog.measure.source_regions import RegionBuilder, SourceRegions
@@ -29,7 +30,7 @@ from catalog.stages.work import FieldInput, SourceTable
 from catalog.store.door import Writer
 
 STAGE = "apertures"
-VERSION = 3
+VERSION = 4
 
 APERTURE_FLAGS = (
     Flag.OUTSIDE_FOV
@@ -121,7 +122,9 @@ def find_units(
     pointing = Pointing(frame.x_ref, frame.y_ref, field.roll_pnt, frame.pixel_scale_arcsec)
     placement = place(pointing, x, y, psf, recipe.aperture.fraction, recipe.aperture.energy)
     radius = _MARGIN * placement.radius / frame.pixel_scale_arcsec
-    found = region_neighbours(recipe, x, y, radius, frame.pixel_scale_arcsec)
+    mask = _MARGIN * mask_radii(recipe.background, psf, placement, recipe.aperture.energy)
+    scale = frame.pixel_scale_arcsec
+    found = region_neighbours(recipe, x, y, radius, mask / scale, scale)
     groups = {int(i): rows[group] for group in region_groups(recipe, x, y, radius) for i in group}
     common = Inputs.of(
         code=VERSION,

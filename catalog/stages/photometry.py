@@ -52,6 +52,9 @@ COLUMNS = tuple(
         "psf_frac_aperbkg",
         "psf_good_frac_aper",
         "psf_good_frac_aperbkg",
+        "offset_east_aper",
+        "offset_north_aper",
+        "afterglow_cnts_aper",
     }
 )
 """Columns of `measurement` that this stage fills."""

@@ -115,8 +115,12 @@ def stored_recipes(connection: Connection, names: Sequence[str] = ()) -> list[St
         for row in rows
     }
     for name in names:
-        if name not in found:
-            raise unknown_recipe(name, list(found))
+        if name in found:
+            continue
+        if name in shipped_recipes():
+            todo = f"store it with `srccat recipe add {name}`"
+            raise UnknownNameError("no such recipe in the project", name, todo, code="UNKNOWN_RECIPE")
+        raise unknown_recipe(name, list(found))
     return [found[name] for name in (dict.fromkeys(names) if names else found)]
 
 

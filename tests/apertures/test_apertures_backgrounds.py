@@ -54,8 +54,8 @@ def test_far_masks_change_no_bit() -> None:
 
 
 def test_brightness_is_that_of_the_nearest_events() -> None:
-    assert field().brightness(200, 200, 100) == pytest.approx(4000 / 400**2, rel=0.25)
-    assert field(events=np.empty((0, 2))).brightness(200, 200, 100) == 0.0
+    assert field().brightness(200, 200, 100, 400.0) == pytest.approx(4000 / 400**2, rel=0.25)
+    assert field(events=np.empty((0, 2))).brightness(200, 200, 100, 400.0) == 0.0
 
 
 def grow(found: MaskedField, ratios: RatioRange, counts: int, first: float = 10.0):  # type: ignore[no-untyped-def]

@@ -410,7 +410,10 @@ def test_sources_do_not_influence_each_other(calibration):
         response = band_response(calibration, 3, 2012.3, theta[rows], phi[rows], BANDS, SPECTRUM, "spectrum")
         values = {}
         for name, value in vars(counted).items():
-            values[name] = [value[i] for i in rows] if isinstance(value, list) else value[rows]
+            if value is None:
+                values[name] = None
+            else:
+                values[name] = [value[i] for i in rows] if isinstance(value, list) else value[rows]
         return photometry(Counted(**values), response, BANDS, SPECTRUM, CHOICES)
 
     together = part([0, 1, 2, 3, 4])

@@ -21,6 +21,17 @@ SQL = (
 )
 
 
+UNITS = (
+    "SELECT u.stage, s.name, u.run_id, u.result_hash FROM work_unit u JOIN source s ON s.id = u.source_id "
+    "WHERE u.scope <> 'all'"
+)
+
+
+def units(project: Any) -> dict[tuple[str, str], Any]:
+    with project.store.read() as connection:
+        return {(row.stage, row.name): row for row in connection.execute(text(UNITS))}
+
+
 def rows(project: Any) -> dict[int, Any]:
     with project.store.read() as connection:
         return {row.source_id: row for row in connection.execute(text(SQL))}
@@ -63,19 +74,24 @@ def test_columns_of_crowding(contours) -> None:
 
 def test_a_new_source_leaves_the_rest(contours, copy_of, small_field, tmp_path) -> None:
     with copy_of(contours) as project:
-        before = rows(project)
+        before, units_before = rows(project), units(project)
         listed = tmp_path / "more.csv"
         listed.write_text(
             f"ra,dec,name\n{float(small_field.ra[15])},{float(small_field.dec[15]) + 0.05},far\n"
         )
         add_sources(project, listed)
         run(project, ["apertures", "extract", "photometry", "merge"], workers=1)
-        after = rows(project)
+        after, units_after = rows(project), units(project)
     assert len(after) == len(before) + 1
     for source_id, row in before.items():
         # What became of its regions, and with them of all numbers, is of an earlier run still.
         assert after[source_id].run_id == row.run_id
         assert after[source_id].src_cnts_aper == row.src_cnts_aper
+    # Backgrounds hold the light of others, yet few are even looked for again, and nothing is measured anew.
+    again = [key for key, unit in units_before.items() if units_after[key].run_id != unit.run_id]
+    assert {stage for stage, _ in again} <= {"apertures"}
+    assert len(again) < len(before) / 2
+    assert all(units_after[key].result_hash == unit.result_hash for key, unit in units_before.items())
 
 
 def test_two_recipes_side_by_side(contours, copy_of) -> None:

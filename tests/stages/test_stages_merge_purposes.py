@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from sqlalchemy import text
 
+from catalog.apertures.region import region_from_dict
+from catalog.events.event_list import read_event_list
 from catalog.recipes.recipe import recipe_from_content
 from catalog.recipes.shipped import shipped_recipes
 from catalog.stages import merge
@@ -42,6 +46,44 @@ def test_merges_for_position(finished_project, copy_of):
         assert {row["reason"] for row in own if not row["used"]} <= {"no_gain"}
         # Every observation taken first has counts; without counts none is ever taken.
         assert all(row["cnts_aper"] > 0 for row in used)
+
+
+def test_positions_are_those_of_the_events_chosen(finished_project, copy_of, small_field):
+    """Against the event lists themselves, and the simulated positions by the errors given."""
+    statement = (
+        "SELECT p.ra, p.dec, p.error_radius, p.method, g.source_id, s.ra AS listed_ra, s.dec AS listed_dec, "
+        "s.label, r.shape, f.path, q.cnts_aper FROM position_estimate p JOIN merge g ON g.id = p.merge_id "
+        "JOIN source s ON s.id = g.source_id JOIN merge_member k ON k.merge_id = g.id AND k.used "
+        "JOIN region r ON r.extraction_id = k.extraction_id AND r.role = 'source' "
+        "JOIN extraction e ON e.id = k.extraction_id JOIN event_set v ON v.id = e.event_set_id "
+        "JOIN input_file f ON f.id = v.input_file_id "
+        "JOIN merged_measurement q ON q.merge_id = g.id "
+        "JOIN band b ON b.id = q.band_id AND b.band = 'broad' WHERE g.purpose = 'position'"
+    )
+    with copy_of(finished_project) as project:
+        rows = query(project, statement)
+        lists = {row["path"]: read_event_list(project.folder / row["path"]) for row in rows}
+    groups: dict[int, list] = {}
+    for row in rows:
+        groups.setdefault(row["source_id"], []).append(row)
+    pulls = []
+    for own in groups.values():
+        places = []
+        for row in own:
+            events = lists[row["path"]]
+            inside = region_from_dict(json.loads(row["shape"])).contains(events.x, events.y)
+            inside &= (events.energy >= 0.5) & (events.energy < 7.0)
+            places.append(np.column_stack(events.sky_frame.to_world(events.x[inside], events.y[inside])))
+        ra, dec = np.concatenate(places).mean(axis=0)
+        assert sum(map(len, places)) == own[0]["cnts_aper"]
+        assert own[0]["method"] == "mean"
+        cosine = np.cos(np.radians(dec))
+        assert 3600 * np.hypot((own[0]["ra"] - ra) * cosine, own[0]["dec"] - dec) < 1e-3
+        distance = 3600 * np.hypot((ra - own[0]["listed_ra"]) * cosine, dec - own[0]["listed_dec"])
+        if own[0]["cnts_aper"] > 20 and own[0]["label"] not in ("src0", "src14"):
+            pulls.append(distance / own[0]["error_radius"])
+    assert len(pulls) > 6
+    assert 0.6 < np.sqrt(np.mean(np.square(pulls))) < 1.5
 
 
 @pytest.mark.parametrize("limit", [0.1, 0.3])

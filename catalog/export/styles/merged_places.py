@@ -174,7 +174,7 @@ def _least_probability(connection: Connection, recipe: str) -> dict[int, float]:
 
 
 def _afterglow_fractions(connection: Connection, recipe: str) -> dict[int, float]:
-    """Share of the merged counts of the widest band that may be afterglows, by source; none without counts."""
+    """Share of the merged counts of the widest band that may be afterglows, by source."""
     widest = max(_bands(connection, recipe), key=lambda row: row.hi - row.lo, default=None)
     if widest is None:
         return {}

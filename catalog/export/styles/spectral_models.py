@@ -38,11 +38,12 @@ def model_columns(rows: Sequence[FitRow]) -> list[StyleColumn]:
     for name, column, scale in _PARAMETERS:
         unit, factor = _UNITS.get(name, ""), 1e-22 if scale else 1.0
         own = column.removeprefix("fit_")
+        error = "NORMER" if name == "NORM" else f"{name}_ER"
         columns += [
             _number(name, rows, column, unit, factor),
-            _number(f"{name}_ERRU", rows, f"{column}_hilim", unit, factor),
-            _number(f"{name}_ERRL", rows, f"{column}_lolim", unit, factor),
-            _text(f"{name}_ERST", [_status(row.fit, own) for row in rows]),
+            _number(f"{error}RU", rows, f"{column}_hilim", unit, factor),
+            _number(f"{error}RL", rows, f"{column}_lolim", unit, factor),
+            _text(f"{error}ST", [_status(row.fit, own) for row in rows]),
             StyleColumn(f"{name}_FZ", "", np.array([own in _frozen(row.fit) for row in rows]), "L"),
         ]
     for mark, column in (("F", "flux_fit"), ("FC", "uflux_fit")):
