@@ -106,8 +106,8 @@ _SENTENCES: dict[Flag, str] = {
     ),
     Flag.TIMING_DOUBTFUL: (
         "More than 5 % of the events arrived while the aperture should have seen almost nothing (they were "
-        "left out of the variability tests; aspect or bad pixels may be wrong), or the good times of the event "
-        "list differ from its ONTIME by more than 5 %."
+        "left out of the variability tests; aspect or bad pixels may be wrong), or the good times of the "
+        "event list differ from its ONTIME by more than 5 %."
     ),
     Flag.VARIABLE: (
         "The source varies within or between the merged observations (index of 6 or more): a merged flux is "

@@ -75,6 +75,7 @@ def _export_styled(
     from catalog.errors import SettingsError
     from catalog.export.styles.acis_extract import acis_extract_files
     from catalog.export.styles.srcflux import srcflux_files
+    from catalog.export.writers import FORMATS
     from catalog.recipes.shipped import DEFAULT
     from catalog.stages.project import open_project
     from catalog.stages.recipe_store import stored_recipes
@@ -85,6 +86,13 @@ def _export_styled(
     if where is not None or columns is not None:
         raise SettingsError(
             "a style has its own rows and columns", f"--style {style}", "leave --where and --columns out"
+        )
+    if out.name.lower().endswith(tuple(FORMATS)):
+        raise SettingsError(
+            f"style {style} writes several files",
+            out,
+            "give a folder, or for srcflux how their names begin",
+            code="SEVERAL_FILES",
         )
     with open_project(project_dir(project), read_only=True) as opened, opened.store.read() as connection:
         known = {stored.recipe.name: stored.recipe for stored in stored_recipes(connection)}

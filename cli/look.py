@@ -140,7 +140,9 @@ def compare_command(
         low, middle, high = np.percentile(ratio, [16, 50, 84])
         say(f"median ratio {middle:.4f}, 68 % between {low:.4f} and {high:.4f}")
     outliers = found.outliers
-    say(f"{plural(len(outliers), 'source')} differ by more than 3 errors")
+    differ = "differs" if len(outliers) == 1 else "differ"
+    line = "equality" if found.common_ratio == 1 else "the median ratio"
+    say(f"{plural(len(outliers), 'source')} {differ} by more than 3 errors from {line}")
     if outliers:
         print_table(
             ("name", first, second, "ratio", "deviation", "counts", "reason"),
@@ -172,5 +174,6 @@ def compare_command(
             title=f"{second} against {first}",
             far=np.isin(np.arange(len(found.names)), outliers),
             counts=found.counts,
+            ratio=found.common_ratio,
         )
         say(f"picture {plot}")

@@ -122,7 +122,10 @@ def diff(first: Name, second: Name, project: ProjectOption = None) -> None:
 
 def add(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help='A recipe in TOML; may say inherits = "default".')
+        Path,
+        typer.Argument(
+            metavar="FILE", help='A recipe in TOML (may say inherits = "default"), or a shipped name.'
+        ),
     ],
     project: ProjectOption = None,
 ) -> None:

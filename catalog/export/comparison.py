@@ -17,6 +17,8 @@ from catalog.schema.tables import BandRow, Merge, MergedMeasurement, Recipe, Sou
 
 Array = NDArray[np.float64]
 OUTLIER_SIGMA = 3.0
+ENOUGH_RATIOS = 10
+"""Sources from which on the median of their ratios tells what the recipes differ by as a whole."""
 REASONS: tuple[tuple[str, Flag], ...] = (
     ("crowding", Flag.NEIGHBOUR_EXCLUDED | Flag.CONFUSED | Flag.JOINT | Flag.APERTURES_OVERLAP),
     (
@@ -74,14 +76,22 @@ class Comparison:
             return np.where(self.values[0] > 0, self.values[1] / self.values[0], np.nan)
 
     @property
+    def common_ratio(self) -> float:
+        """What all sources differ by, as recipes weigh effective areas differently; 1 for a few sources."""
+        ratio = self.ratio[self.ratio > 0]
+        return float(np.median(ratio)) if len(ratio) >= ENOUGH_RATIOS else 1.0
+
+    @property
     def deviation(self) -> Array:
-        """Difference over the larger error: the data are the same, so errors do not add."""
+        """Difference beyond the common ratio over the larger error: of the same data, errors do not add."""
+        scale = np.array([[self.common_ratio], [1.0]])
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray((self.values[1] - self.values[0]) / self.errors.max(axis=0))
+            first, second = scale * self.values
+            return np.asarray((second - first) / (scale * self.errors).max(axis=0))
 
     @property
     def outliers(self) -> list[int]:
-        """Rows that differ by more than 3 errors, worst first."""
+        """Rows that differ by more than 3 errors from the common ratio, worst first."""
         size = np.abs(self.deviation)
         rows = np.flatnonzero(size > OUTLIER_SIGMA)
         return [int(row) for row in rows[np.argsort(-size[rows], kind="stable")]]

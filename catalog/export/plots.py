@@ -120,6 +120,7 @@ def comparison_picture(
     outlier: float = 3.0,
     far: NDArray[np.bool_] | None = None,
     counts: Array | None = None,
+    ratio: float = 1.0,
 ) -> Path:
     """Draw one quantity against another, log-log with error bars and the line of equality; name outliers.
 
@@ -144,6 +145,8 @@ def comparison_picture(
         Which points are off the line, shape (n,), where `outlier` does not decide.
     counts
         Colour of the points, shape (n,); one colour for all without.
+    ratio
+        Of y over x, that a second line is drawn at unless it is 1.
 
     Raises
     ------
@@ -162,8 +165,7 @@ def comparison_picture(
     far = good & far
     axes.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel, title=title, aspect="equal")
     _set_span(axes, np.concatenate([x_shown[good], y_shown[good]]))
-    low, high = axes.get_xlim()
-    axes.plot([low, high], [low, high], color="0.45", lw=1, zorder=1, label="equal")
+    _draw_ratios(axes, ratio)
     bars = (_bars(x_shown, x_low, x_high, x_limit), _bars(y_shown, y_low, y_high, y_limit))
     within = f"within {outlier:g} errors"
     # Error bars would drown the colour of the points.
@@ -174,18 +176,23 @@ def comparison_picture(
     if counts is not None and good.any():
         _colour(axes, x_shown, y_shown, good, np.asarray(counts, dtype=float))
     axes.grid(True, which="major", color="0.9", lw=0.6)
+    summary = _summary(x, y, good & ~x_limit & ~y_limit, far)
     figure.legend(
-        loc="outside lower center",
-        ncols=3,
-        frameon=False,
-        fontsize=9,
-        title=_summary(x, y, good & ~x_limit & ~y_limit, far),
-        title_fontsize=9,
+        loc="outside lower center", ncols=4, frameon=False, fontsize=9, title=summary, title_fontsize=9
     )
     figure.canvas.draw()
     if len(names):
         _name_outliers(axes, np.column_stack([x_shown, y_shown]), good, far, names)
     return _save(figure, path)
+
+
+def _draw_ratios(axes: Any, ratio: float) -> None:
+    """The line of equality, and one at another ratio unless that is 1."""
+    low, high = axes.get_xlim()
+    axes.plot([low, high], [low, high], color="0.45", lw=1, zorder=1, label="equal")
+    if ratio != 1:
+        line = [ratio * low, ratio * high]
+        axes.plot([low, high], line, color="0.45", lw=1, ls="--", zorder=1, label="median ratio")
 
 
 def _name_outliers(

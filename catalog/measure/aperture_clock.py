@@ -25,8 +25,9 @@ depends on its wings and on errors of the aspect."""
 _PSF_ENERGY = 1.5
 _SAMPLES = 48
 """Points that stand for a region's area: about a pixel apart on axis, closer than the dither by far."""
-_PHOTONS, _MOST_PHOTONS = 192, 50_000
-"""Points that stand for the photons of a source, and most that are tried for an aperture beside it."""
+_PHOTONS, _MOST_PHOTONS, _LEAST_PHOTONS = 192, 50_000, 16
+"""Points that stand for the photons of a source; most that are tried, and least that must lie in an aperture
+beside it."""
 _GOLDEN_ANGLE = pi * (3.0 - sqrt(5.0))
 
 
@@ -131,14 +132,12 @@ def photon_points(aperture: Aperture, psf: PsfLibrary, pixel_scale: float) -> Ar
     reach = (hypot(x - aperture.x, y - aperture.y) + around) * pixel_scale
     where = (aperture.theta, aperture.phi, _PSF_ENERGY)
     fraction = float(np.ravel(psf.fraction_in_radius(*where, reach))[0])
-    number = _PHOTONS
-    while number <= _MOST_PHOTONS:
+    number, points = _PHOTONS, np.empty((0, 2))
+    while 2 * len(points) < _PHOTONS and number <= _MOST_PHOTONS:
         order = np.arange(number)
         radius = np.ravel(psf.radius(*where, fraction * (order + 0.5) / number)) / pixel_scale
         angle = _GOLDEN_ANGLE * order
-        u, v = aperture.x + radius * np.cos(angle), aperture.y + radius * np.sin(angle)
-        inside = aperture.source.contains(u, v)
-        if 2 * np.count_nonzero(inside) >= _PHOTONS:
-            return np.column_stack([u[inside], v[inside]])
+        points = np.column_stack([aperture.x + radius * np.cos(angle), aperture.y + radius * np.sin(angle)])
+        points = points[aperture.source.contains(points[:, 0], points[:, 1])]
         number *= 2
-    return np.empty((0, 2))
+    return points if len(points) >= _LEAST_PHOTONS else np.empty((0, 2))

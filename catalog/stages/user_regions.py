@@ -129,24 +129,28 @@ def add_regions(
     return report
 
 
+_OPTIONS = {
+    "source": "--source SOURCE",
+    "observation": "--obs OBSID",
+    "role": "--role source (or background)",
+}
+
+
 def _resolve(
     connection: Connection,
     item: LabelledRegion,
     inputs: Sequence[FieldInput],
     recipes: Sequence[StoredRecipe],
 ) -> _Wanted:
-    for value, name, option in (
-        (item.source, "source", "--source"),
-        (item.obs_id, "observation", "--obs"),
-        (item.role, "role", "--role"),
-    ):
-        if not value:
-            raise InputFileError(
-                f"a region without {name}",
-                item.where,
-                f"give {option}, or a file with labels as `srccat regions export` writes",
-                code="REGION_LABEL",
-            )
+    labels = (("source", item.source), ("observation", item.obs_id), ("role", item.role))
+    if missing := [name for name, value in labels if not value]:
+        options = " ".join(_OPTIONS[name] for name in missing)
+        raise InputFileError(
+            f"a region without {' and '.join(missing)}",
+            item.where,
+            f"give {options}, or a file with labels as `srccat regions export` writes",
+            code="REGION_LABEL",
+        )
     if item.role.lower() not in ROLES:
         raise InputFileError(
             f"the role {item.role!r}", item.where, "give source or background", code="REGION_LABEL"

@@ -36,6 +36,25 @@ def test_outliers_worst_first_with_their_reason() -> None:
     assert np.isnan(found.ratio[3])
 
 
+def test_outliers_are_those_off_the_ratio_that_all_share() -> None:
+    """Areas weighed differently scale all fluxes; one of twenty differs for a reason of its own."""
+    first = np.linspace(1.0, 2.0, 20)
+    second = 0.7 * first
+    second[7] *= 1.5
+    table = Comparison(
+        *("one", "other", "x"),
+        tuple(f"s{i}" for i in range(20)),
+        np.array([first, second]),
+        np.full((2, 20), 0.05),
+        np.full(20, 100.0),
+        np.zeros(20, dtype=np.int64),
+    )
+    assert table.common_ratio == pytest.approx(0.7)
+    assert table.outliers == [7]
+    assert table.deviation[7] == pytest.approx(0.5 * 0.7 * first[7] / 0.05)
+    assert comparison().common_ratio == 1.0
+
+
 def test_names_left_out_rather_than_written_over_each_other() -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -69,5 +88,6 @@ def test_picture_with_counts(tmp_path: Path, suffix: str) -> None:
         names=found.names,
         far=np.array([False, True, True, False]),
         counts=found.counts,
+        ratio=0.7,
     )
     assert path.stat().st_size > 5000

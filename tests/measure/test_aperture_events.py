@@ -83,3 +83,13 @@ def test_without_frames_nothing_can_be_said():
     none = np.arange(4)
     assert suspected_afterglows(Events(none, none, none, None, none * 1.0), none) is None
     assert suspected_afterglows(Events(none, None, none, none, none * 1.0), none) is None
+
+
+def test_distant_pixels_are_distant_in_narrow_columns():
+    """A difference of 65535 must not come round to 1."""
+    two = np.arange(2)
+    ends = np.array([32767, -32768], dtype=np.int16)
+    events = Events(np.full(2, 7, np.int16), ends, np.ones(2, np.int16), two.astype(np.int32), two * 3.2)
+    assert suspected_afterglows(events, two).tolist() == [False, False]
+    events.chipx = np.array([4, 5], dtype=np.int16)
+    assert suspected_afterglows(events, two).tolist() == [True, True]

@@ -12,7 +12,7 @@ from catalog.apertures.shape import Annulus, Circle, Polygon, Union
 from catalog.apertures.turned import Box, Ellipse, Sector
 from catalog.band import CSC_BANDS
 from catalog.flags import Flag
-from catalog.measure.aperture_clock import ApertureClock, aperture_clock
+from catalog.measure.aperture_clock import ApertureClock, aperture_clock, photon_points
 from catalog.measure.extract import Aperture
 from catalog.measure.light_curves import net_rate
 from catalog.measure.timing import COLUMNS, TEST_COLUMNS, TimingChoices, events_in, time_band, timing
@@ -235,6 +235,17 @@ def test_the_clock_is_that_of_the_region_as_drawn(simulated, psf, edge_place, sh
     assert np.ptp(expected) > 0.1
     assert np.abs(difference.mean()) < 0.04
     assert np.abs(difference).max() < 0.12
+
+
+def test_photons_of_an_aperture_beside_its_source(simulated, psf) -> None:
+    """Only wings of the PSF reach it: the points are in it, and more of them where it is nearer."""
+    x, y = 4096.5, 4096.5
+    region = Region(Ellipse(x + 30.0, y, 20.0, 8.0, 0.0))
+    points = photon_points(replace(apertures(simulated, x, y, 6.0), source=region), psf, 0.492)
+    assert len(points) >= 16
+    assert region.contains(*points.T).all()
+    assert (points[:, 0] < x + 30.0).mean() > 0.6
+    assert np.hypot(points[:, 0] - x, points[:, 1] - y).max() > 38.0
 
 
 def test_a_chip_with_a_shorter_good_time(simulated, psf) -> None:

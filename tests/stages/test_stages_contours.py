@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from catalog.recipes.recipe import recipe_from_content
 from catalog.recipes.shipped import shipped_recipes
 from catalog.stages.add_observations import add_observations
 from catalog.stages.add_sources import add_sources
@@ -16,8 +17,7 @@ from catalog.stages.run import run
 
 SQL = (
     "SELECT s.name, d.*, (SELECT count(*) FROM region r JOIN extraction e ON e.id = r.extraction_id "
-    "WHERE e.source_id = d.source_id) AS regions FROM detections d JOIN source s ON s.id = d.source_id "
-    "WHERE d.band = '0.5-8'"
+    "WHERE e.source_id = d.source_id) AS regions FROM detections d JOIN source s ON s.id = d.source_id"
 )
 
 
@@ -39,10 +39,13 @@ def rows(project: Any) -> dict[int, Any]:
 
 @pytest.fixture(scope="module")
 def contours(tmp_path_factory, small_field):
-    """A project with the one recipe and one observation, all done."""
+    """A project with the one recipe, in one band, and one observation, all done."""
     folder = tmp_path_factory.mktemp("contours") / "project"
-    create_project(folder, recipes=["acis-extract"])
+    create_project(folder, recipes=[])
+    content = shipped_recipes()["acis-extract"].model_dump(mode="json", exclude={"name", "description"})
+    recipe = recipe_from_content({"name": "contours", **content, "bands": ["0.5:8:2.3"]}, "here")
     with open_project(folder) as project:
+        store_recipe(project.store, project.frozen_settings(), recipe)
         add_observations(project, [small_field.observation(0)])
         add_sources(project, small_field.sources)
         report = run(project, ["apertures", "extract", "photometry", "merge"], workers=1)
