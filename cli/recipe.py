@@ -88,11 +88,15 @@ def show(name: Name, project: ProjectOption = None) -> None:
 def _lines(recipe: Recipe) -> list[str]:
     import json
 
+    def line(name: str, value: object) -> str:
+        # TOML has no word for a choice that is not made.
+        return f"# {name}: not set" if value is None else f"{name} = {json.dumps(value)}"
+
     content = recipe.content()
-    plain = [f"{key} = {json.dumps(value)}" for key, value in content.items() if not isinstance(value, dict)]
+    plain = [line(key, value) for key, value in content.items() if not isinstance(value, dict)]
     for key, value in content.items():
         if isinstance(value, dict):
-            plain += ["", f"[{key}]", *(f"{name} = {json.dumps(item)}" for name, item in value.items())]
+            plain += ["", f"[{key}]", *(line(name, item) for name, item in value.items())]
     return plain
 
 
