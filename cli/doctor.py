@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(project: ProjectOption = None) -> int:
-    """Show versions, calibration, missing files, background flares.
+    """Show versions, calibration, missing files and flares.
 
     Example: srccat doctor
     """

@@ -32,6 +32,7 @@ from command_line import (
 )
 
 from catalog.errors import MissingFileError
+from migrations import REVISIONS
 
 
 def changed_events(field: Field, edit: Callable[[fits.HDUList], None], name: str) -> Path:
@@ -374,8 +375,8 @@ def test_newer_schema(srccat: Srccat, finished: Path, field: Field) -> None:
 
 
 def test_older_schema(srccat: Srccat, finished: Path, field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
-    # There is but one revision yet: a later srccat is one that knows another.
-    monkeypatch.setattr("catalog.store.schema_version.REVISIONS", ("0001", "0002"))
+    # A later srccat is one that knows another revision.
+    monkeypatch.setattr("catalog.store.schema_version.REVISIONS", (*REVISIONS, "zzzz"))
     check_everywhere(srccat, finished, field, "SCHEMA_OLDER", spare=("db upgrade",))
     assert "run `srccat db upgrade`" in srccat("status").err
 
@@ -573,7 +574,7 @@ def test_interruption_keeps_what_was_finished(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("catalog.stages.photometry.compute", stop)
+        patch.setattr("catalog.stages.photometry._on_chip", stop)
         outcome = srccat("run", "--workers", "1")
     assert outcome.code == 130
     assert outcome.err.splitlines()[-1].startswith("interrupted: ")
