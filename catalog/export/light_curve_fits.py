@@ -90,7 +90,9 @@ def _rate_table(observed: ObservedCurves) -> fits.BinTableHDU:
         "BACKV": (background, "count/s"),
         "COUNTS": (curve["counts"], "count"),
         "BACKC": (curve["counts_bkg"], "count"),
-        "FRACEXP": (np.clip(curve["exposure"] / width, 0.0, 1.0), ""),
+        # Rates are at full exposure already. There is no FRACEXP beside them: readers disagree whether
+        # it was applied, and some divide by it once more.
+        "EXPOSURE": (curve["exposure"], "s"),
         "ONTIME": (curve["ontime"], "s"),
         "BKGSCALE": (curve["bkg_scale"], ""),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 from sqlalchemy import select
+from stingray import Lightcurve
 
 from catalog.calibration.factory import open_calibration
 from catalog.errors import MissingFileError, UnknownNameError
@@ -96,6 +98,18 @@ def test_a_fits_file_says_what_the_database_does(curves, tmp_path) -> None:
         assert all(within)
     table = Table.read(path, hdu="RATE")
     assert str(table["RATE"].unit) in ("ct / s", "count / s", "count s-1")
+
+
+def test_stingray_reads_the_same_rates(curves, tmp_path) -> None:
+    path = write_light_curve(tmp_path, curves[0][1])
+    table = Table.read(path, hdu="RATE")
+    partly = table["EXPOSURE"] < 0.99 * table.meta["TIMEDEL"]
+    assert partly.any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        read = Lightcurve.read(str(path), fmt="hea", skip_checks=True)
+    np.testing.assert_allclose(np.asarray(read.time, float), table["TIME"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(np.asarray(read.countrate, float), table["RATE"], rtol=1e-12)
 
 
 def test_pages(curves, tmp_path) -> None:
