@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -233,10 +233,41 @@ def orion(folder: Path, psf: PsfLibrary, recipes: list[str]) -> None:
         print(f"{recipe:8} {len(found.row)} measured, {found.members} of them jointly; one core: {timing}")
 
 
+@dataclass
+class Blank:
+    """A position without a source: its counts, its matched background, the local annulus, all of one band."""
+
+    n: Array
+    m: Array
+    r: Array
+    log10_p: Array
+    log10_p_local: Array
+    touching: NDArray[np.bool_]
+
+    @property
+    def attainable(self) -> Array:
+        """Probability that a test on whole counts with this background finds P < 0.01."""
+        threshold = detection_limit(self.m, self.r, 0.01, 0.5).threshold
+        return np.asarray(nbinom.sf(threshold, self.m + 1, self.r / (1 + self.r)))
+
+    @property
+    def spread(self) -> Array:
+        """The share of P's step that lies below 0.01: a test on whole counts, made continuous."""
+        above = 10 ** log10_prob_no_source(self.n + 1, self.m, self.r)
+        return np.asarray(np.clip((0.01 - above) / (10**self.log10_p - above), 0.0, 1.0))
+
+    def take(self, chosen: NDArray[np.bool_]) -> Blank:
+        """Some of them."""
+        return Blank(*(getattr(self, item.name)[chosen] for item in fields(self)))
+
+
 def blanks(folder: Path, psf: PsfLibrary, rounds: int) -> None:
-    """Positions 2 to 6 arcsec from sources of more than 300 counts, and 2 arcsec from all others."""
+    """Positions 2 to 6 arcsec from sources of more than 300 counts, and 2 arcsec from all others.
+
+    Each round is measured by itself, so that no blank position of one knows of those of another.
+    """
     rng = np.random.default_rng(3)
-    tables: dict[str, list[Array]] = {"joint": [], "spread": [], "local": [], "exact": [], "rows": []}
+    found = []
     for name, obs_id in (("orion", "90010"), ("collinder", "90001"), ("collinder", "90003")):
         field, truth = load(folder / name, obs_id)
         frame = field.events.sky_frame
@@ -247,28 +278,39 @@ def blanks(folder: Path, psf: PsfLibrary, rounds: int) -> None:
         for _ in range(rounds):
             where = _around(rng, np.column_stack([x, y]), chosen, tree, frame.pixel_scale_arcsec)
             extra = frame.to_world(*where.T)
-            found = measure(field, np.append(ra, extra[0]), np.append(dec, extra[1]), "default", psf)
-            blank = found.row >= len(ra)
-            m, r = found.m[blank], found.r[blank]
-            threshold = detection_limit(m, r, 0.01, 0.5).threshold
-            tables["joint"].append(found.log10_p[blank])
-            tables["local"].append(found.log10_p_local[blank])
-            tables["exact"].append(nbinom.sf(threshold, m + 1, r / (1 + r)))
-            counts = found.crowd.n[blank, 0]
-            above, step = 10 ** log10_prob_no_source(counts + 1, m, r), 10 ** found.log10_p[blank]
-            # The share of P's step that lies below 0.01: a test on whole counts, made continuous.
-            tables["spread"].append(np.clip((0.01 - above) / (step - above), 0.0, 1.0))
-            tables["rows"].append(np.column_stack([found.crowd.n[blank, 0], (m + 1) / r]))
-    joint, local, exact = (np.concatenate(tables[name]) for name in ("joint", "local", "exact"))
-    counts, background = np.concatenate(tables["rows"]).T
-    error = np.sqrt(exact.sum()) / len(exact)
-    print(f"\n{len(joint)} blank positions: share with P < 0.01")
-    print(f"joint {100 * (joint < -2).mean():.2f} %, local annulus {100 * (local < -2).mean():.2f} %")
-    print(f"of an exact test of whole counts {100 * exact.mean():.2f} +- {100 * error:.2f} %")
-    spread = np.concatenate(tables["spread"])
-    error = np.sqrt((spread * (2 - spread)).sum()) / len(spread)
-    print(f"with each probability spread over its step {100 * spread.mean():.2f} +- {100 * error:.2f} %")
-    print(f"counts {counts.sum():.0f}, expected {background.sum():.0f}")
+            made = measure(field, np.append(ra, extra[0]), np.append(dec, extra[1]), "default", psf)
+            found.append(_blank(made, made.row >= len(ra)))
+    every = Blank(*(np.concatenate([getattr(part, item.name) for part in found]) for item in fields(Blank)))
+    print("\nblank positions: share with P < 0.01, per cent")
+    for title, chosen in {
+        "all": np.ones(len(every.n), dtype=bool),
+        "aperture touches a source's": every.touching,
+        "touches none": ~every.touching,
+    }.items():
+        _print_blank(title, every.take(chosen))
+
+
+def _blank(found: Measured, blank: NDArray[np.bool_]) -> Blank:
+    crowd = found.crowd
+    apart = np.hypot(crowd.x[blank, None] - crowd.x[~blank], crowd.y[blank, None] - crowd.y[~blank])
+    touching = (apart < crowd.radius[blank, None] + crowd.radius[~blank]).any(axis=1)
+    parts = (crowd.n[:, 0], found.m, found.r, found.log10_p, found.log10_p_local)
+    return Blank(*(part[blank] for part in parts), touching)
+
+
+def _print_blank(title: str, part: Blank) -> None:
+    size = len(part.n)
+    joint, local = (100 * (values < -2).mean() for values in (part.log10_p, part.log10_p_local))
+    spread, attainable = part.spread, part.attainable
+    print(f"{title}: {size} positions; local annulus {local:.2f}, joint {joint:.3f}")
+    error = 100 * np.sqrt(attainable.sum()) / size
+    print(f"  attainable by a test of whole counts {100 * attainable.mean():.3f} +- {error:.3f}")
+    error = 100 * np.sqrt((spread * (2 - spread)).sum()) / size
+    print(f"  joint, each P spread over its step {100 * spread.mean():.3f} +- {error:.3f}")
+    expected = (part.m + 1) / part.r
+    print(
+        f"  counts {part.n.sum():.0f}, expected {expected.sum():.0f}, of them {(1 / part.r).sum():.0f} prior"
+    )
 
 
 def _around(rng: np.random.Generator, places: Array, chosen: Any, tree: KDTree, scale: float) -> Array:

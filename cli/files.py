@@ -39,6 +39,9 @@ def files(
     recipe: Annotated[
         str, typer.Option("--recipe", metavar="NAME", help="Recipe whose regions are taken.")
     ] = "default",
+    merged: Annotated[
+        bool, typer.Option("--merged", help="Also the files of all observations together.")
+    ] = False,
     project: ProjectOption = None,
 ) -> None:
     """Write events, images, PSF and regions of sources.
@@ -50,7 +53,9 @@ def files(
     from catalog.stages.project import open_project
 
     with open_project(project_dir(project), read_only=True) as opened:
-        found = write_source_files(opened, sources, out, style=style, obs_id=obs, recipe=recipe, band=band)
+        found = write_source_files(
+            opened, sources, out, style=style, obs_id=obs, recipe=recipe, band=band, merged=merged
+        )
     for remark in found.remarks:
         say(f"note: {remark}")
     say(f"{plural(len(found.paths), 'file')} in {out}")

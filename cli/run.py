@@ -100,7 +100,7 @@ def _plain(report: RunReport) -> dict[str, object]:
         "computed": report.computed,
         "failed": report.failed,
         "reasons": report.reasons,
-        "counts": [vars(count) for count in report.counts],
+        "counts": [{**vars(count), "times": vars(count.times)} for count in report.counts],
         "failures": [vars(item) for item in report.failures],
     }
 
@@ -115,6 +115,7 @@ def _describe(report: RunReport, dry_run: bool) -> None:
     elif dry_run:
         say(f"{plural(report.computed, 'unit')} stale; later stages follow those before them")
     else:
+        _print_times([count for count in report.counts if count.stale])
         say(f"run {report.run_id}: {plural(report.computed, 'unit')} computed, {report.failed} failed")
     if report.failures:
         print_table(
@@ -144,6 +145,31 @@ def _print_counts(counts: list[StageCount]) -> None:
                 for reason, number in count.why.items()
             ),
         )
+
+
+def _print_times(counts: list[StageCount]) -> None:
+    """Where the time went: of this process in the database, and of all workers together."""
+    print_table(
+        ("stage", "recipe", "observation", "s", "planning", "reading", "storing", "computing (processor)"),
+        (
+            (
+                count.stage,
+                count.recipe,
+                count.scope,
+                *(
+                    f"{value:.1f}"
+                    for value in (
+                        count.times.elapsed,
+                        count.times.planning,
+                        count.times.reading,
+                        count.times.storing,
+                        count.times.computing,
+                    )
+                ),
+            )
+            for count in counts
+        ),
+    )
 
 
 def status_command(as_json: JsonOption = False, project: ProjectOption = None) -> None:

@@ -217,7 +217,7 @@ def build_hrc(sources: Path) -> dict[str, Any]:
 
 # --------------------------------------------------------------------------------------------------- matrices
 def build_matrices(sources: Path) -> dict[str, Any]:
-    """Redistributions of both kinds of chips, each row in 16 bits of its own maximum."""
+    """Redistributions by kind of chips and epoch, each row in 16 bits of its own maximum."""
     from catalog.calibration.rmf_file import read_rmf
 
     front = read_rmf(sources / "acisi_aimpt_cy21.rmf.gz")
@@ -228,11 +228,29 @@ def build_matrices(sources: Path) -> dict[str, Any]:
         "energy_lo": front.energy_lo, "energy_hi": front.energy_hi,
         "channel_lo": front.channel_lo, "channel_hi": front.channel_hi,
     }  # fmt: skip
-    for name, response in (("front", front), ("back", back)):
-        peak = response.matrix.max(axis=1).astype(float)
-        table[name] = np.round(response.matrix / peak[:, None] * 65535).astype(np.uint16)
-        table[f"{name}_sum"] = response.matrix.sum(axis=1, dtype=np.float64)
+    warm = read_rmf(sources / "acisi_aimpt_cy0.rmf.gz")
+    if not np.allclose(warm.channel_hi[-1], front.channel_hi[-1], atol=0.02):
+        raise SystemExit("the redistribution of 1999 has other channels")
+    matrices = {"front": front.matrix, "back": back.matrix, "front_warm": on_energies(warm, front.energy)}
+    for name, matrix in matrices.items():
+        peak = matrix.max(axis=1).astype(float)
+        table[name] = np.round(matrix / peak[:, None] * 65535).astype(np.uint16)
+        table[f"{name}_sum"] = matrix.sum(axis=1, dtype=np.float64)
     return table
+
+
+def on_energies(response: Any, energy: Array) -> Array:
+    """Rows of a redistribution at other energies, between the nearest two; beyond the last moved up."""
+    place = np.interp(energy, response.energy, np.arange(response.energy.size))
+    low = np.minimum(place.astype(int), response.energy.size - 2)
+    share = (place - low)[:, None]
+    rows = (1 - share) * response.matrix[low] + share * response.matrix[low + 1]
+    width = float(np.median(response.channel_hi - response.channel_lo))
+    channel = np.arange(rows.shape[1])
+    for number in np.flatnonzero(energy > response.energy[-1]):
+        moved = (energy[number] - response.energy[-1]) / width
+        rows[number] = np.interp(channel - moved, channel, response.matrix[-1], left=0.0)
+    return rows.astype(np.float32)
 
 
 # -------------------------------------------------------------------------------------------------------- PSF

@@ -7,8 +7,9 @@ from math import pi
 import numpy as np
 from numpy.typing import NDArray
 
-ARC_SEGMENTS = 128
-"""Segments of a quarter circle."""
+ARC_SEGMENTS = 256
+"""Segments of a quarter circle. A whole curve has its exact area; where it is cut, the area of what is left
+is good to 1e-8 of the whole curve's."""
 
 
 def equal_area_factor(segments: int = ARC_SEGMENTS) -> float:

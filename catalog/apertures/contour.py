@@ -14,8 +14,6 @@ import numpy as np
 import shapely
 from contourpy import LineType, contour_generator
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
-from scipy.optimize import brentq
 
 from catalog.apertures.shape import Polygon
 from catalog.calibration.psf_stamp import PsfStamp
@@ -91,6 +89,8 @@ class ContourFinder:
     def _smoothed(self) -> tuple[Array, Array, Array]:
         """Smoothed image with a border of zeros; levels downwards, and the light above each of them."""
         if not self._parts:
+            from scipy.ndimage import gaussian_filter
+
             image = self.stamp.image
             light = np.cumsum(image.ravel()[_outwards(self.stamp.size)])
             half = sqrt(float(np.searchsorted(light, 0.5 * light[-1]) + 1) / np.pi)
@@ -146,6 +146,7 @@ class ContourFinder:
 
     def _scaled(self, contour: Contour, fraction: float) -> Contour:
         """The polygon scaled about the source until it encloses the fraction."""
+        from scipy.optimize import brentq
 
         def miss(logarithm: float) -> float:
             polygon = shapely.Polygon(np.exp(logarithm) * contour.vertices)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.apertures.region import Region, polygon_parts
-from catalog.apertures.shape import Shape, Union
+from catalog.apertures.shape import Shape, Union, simple_parts
 
 Array = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ def outlines(region: Region) -> list[Shape]:
     """Shapes that together cover a region and nothing else; polygons where something is cut from it."""
     if not region.is_pure:
         return list(polygon_parts(region.geometry()))
-    return list(region.shape.parts) if isinstance(region.shape, Union) else [region.shape]
+    return list(simple_parts(region.shape))
 
 
 def rival(region: Region, own: tuple[float, float], others: Array) -> int | None:

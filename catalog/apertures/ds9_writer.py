@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from catalog.apertures.region import Region
-from catalog.apertures.shape import Annulus, Circle, Polygon, Shape, Union
+from catalog.apertures.shape import Annulus, Circle, Polygon, Shape, Union, simple_parts
 from catalog.apertures.turned import Box, Ellipse
 from catalog.events.sky_frame import SkyFrame
 
@@ -29,7 +29,7 @@ def ds9_lines(region: Region, frame: SkyFrame | None, properties: str = "") -> l
     properties
         What follows the hash mark on each line.
     """
-    parts = region.shape.parts if isinstance(region.shape, Union) else (region.shape,)
+    parts = simple_parts(region.shape)
     signed = [("", part) for part in parts] + [("-", shape) for shape in region.exclude]
     tail = f" # {properties}" if properties else ""
     return [f"{sign}{_shape_text(shape, frame)}{tail}" for sign, shape in signed]

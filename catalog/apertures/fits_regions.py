@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from catalog.apertures.outline import check_outline, no_area, open_ring
 from catalog.apertures.region import Region
-from catalog.apertures.shape import Annulus, Circle, Polygon, Shape, Union
+from catalog.apertures.shape import Annulus, Circle, Polygon, Shape, Union, simple_parts
 from catalog.apertures.turned import Box, Ellipse, Sector
 from catalog.errors import InputFileError, MissingFileError
 
@@ -201,7 +201,7 @@ def region_table(regions: Sequence[FitsRegion], name: str = "REGION") -> fits.Bi
     component = 0
     for item in regions:
         region = item.region
-        parts = region.shape.parts if isinstance(region.shape, Union) else (region.shape,)
+        parts = simple_parts(region.shape)
         clips: tuple[Shape | None, ...] = (None,) if region.field is None else region.field
         for part in parts:
             for clip in clips:

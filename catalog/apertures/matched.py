@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from catalog.apertures.growing_circle import RatioRange
-from catalog.apertures.region import Region, clip_to_field
-from catalog.apertures.shape import Circle
+from catalog.apertures.region import Region
+from catalog.apertures.shape import Union
+from catalog.apertures.turned import Box
 
 Array = NDArray[np.float64]
 Light = Callable[[Array, Array], Array]
@@ -37,7 +37,7 @@ class MatchedBackground:
     Attributes
     ----------
     boxes
-        Smallest x and y, largest x and y of each cell, sky pixels, shape (n, 4).
+        Smallest x and y, largest x and y of rectangles of cells, sky pixels, shape (n, 4); none overlap.
     correction
         Factor c of the scaling of background counts to the aperture.
     imbalance
@@ -52,12 +52,10 @@ class MatchedBackground:
     reached: bool
 
     def region(self) -> Region:
-        """The cells joined into polygons, within a circle that holds them all."""
-        joined = shapely.coverage_union_all(shapely.box(*self.boxes.T))
-        low, high = self.boxes[:, :2].min(axis=0), self.boxes[:, 2:].max(axis=0)
-        u, v = 0.5 * (low + high)
-        reach = 0.5 * float(np.hypot(*(high - low))) + 1.0
-        return clip_to_field(Region(Circle(float(u), float(v), reach)), joined)
+        """The boxes together."""
+        corners = self.boxes.tolist()
+        boxes = [Box(0.5 * (a + c), 0.5 * (b + d), c - a, d - b) for a, b, c, d in corners]
+        return Region(Union(tuple(boxes)))
 
 
 def contamination_imbalance(aperture: Array, region: Array, scale: float) -> float:
@@ -159,11 +157,31 @@ def matched_background(
         (np.cumsum(weight[nearest]), np.cumsum(distance[nearest])),
         np.array([ratios.low, ratios.goal, ratios.high, IMBALANCE, min_counts], dtype=float),
     )
-    chosen = np.sort(taken[:kept])
-    row, column = np.divmod(chosen, 2 * half)
-    # Cells share their corners to the last bit.
-    boxes = np.column_stack([across[column], up[row], across[column + 1], up[row + 1]])
+    column, row, beyond, above = _rectangles(taken[:kept], 2 * half).T
+    boxes = np.column_stack([across[column], up[row], across[beyond], up[above]])
     return MatchedBackground(boxes, float(factor), float(left), bool(reached))
+
+
+def _rectangles(cells: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    """Rectangles of the cells of a grid: first column and row, and those after the last, shape (n, 4)."""
+    found: list[tuple[int, int, int, int]] = []
+    # Rectangles whose last row is the one before, by their columns.
+    open_ones: dict[tuple[int, int], int] = {}
+    runs: list[tuple[int, int, int]] = []
+    for cell in np.sort(cells).tolist():
+        row, column = divmod(cell, width)
+        if runs and runs[-1][0] == row and runs[-1][2] == column:
+            runs[-1] = (row, runs[-1][1], column + 1)
+        else:
+            runs.append((row, column, column + 1))
+    for row, first, beyond in runs:
+        k = open_ones.get((first, beyond))
+        if k is not None and found[k][3] == row:
+            found[k] = (*found[k][:3], row + 1)
+        else:
+            open_ones[first, beyond] = len(found)
+            found.append((first, row, beyond, row + 1))
+    return np.array(found, dtype=np.int64).reshape(-1, 4)
 
 
 def _edges(centre: float, half: int, side: float) -> Array:

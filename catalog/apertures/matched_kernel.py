@@ -70,16 +70,24 @@ def _best(
     `sums` are the region's exposure-area, sum of distances and metric.
     """
     area, reach, metric = sums
-    trial = np.empty(region.size)
+    least = max(1.0, 2.0 * aperture.sum())
     best = -1
     best_change = 1e300
     best_metric = 0.0
     for place in range(candidates.size):
         cell = candidates[place]
-        for j in range(region.size):
-            trial[j] = region[j] + light[cell, j]
         new_area = area + exposure[cell]
-        value = imbalance(aperture, trial, source_area / new_area)
+        scale = source_area / new_area
+        # Differences only add up: beyond this the cell cannot be the best.
+        most = (best_change * exposure[cell] + metric) * least * (1.0 + 1e-9) + 1e-9
+        differences = 0.0
+        for j in range(region.size):
+            differences += abs(aperture[j] - scale * (region[j] + light[cell, j]))
+            if differences > most:
+                break
+        if differences > most:
+            continue
+        value = differences / least
         nearest = _compact_distance(new_area, compact[0], compact[1])
         value += COMPACTNESS_WEIGHT * max(0.0, (reach + distance[cell]) / max(nearest, 1e-9) - 1.0)
         change = (value - metric) / exposure[cell]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from catalog.apertures.circle_area import area_outside
-from catalog.apertures.shape import Annulus, Circle, Polygon, Shape, shape_from_dict
+from catalog.apertures.shape import Annulus, Circle, Polygon, Shape, Union, shape_from_dict
 
 Array = NDArray[np.float64]
 
@@ -49,7 +50,7 @@ class Region:
 
     @property
     def area(self) -> float:
-        """Area in square pixels: exact for circles and rings less circles, else of polygons good to 1e-5."""
+        """Area in square pixels: exact for circles and rings less circles, else see `arc`."""
         if self.is_pure:
             return self.shape.area
         holes = [(hole.x, hole.y, hole.radius) for hole in self.exclude if isinstance(hole, Circle)]
@@ -80,6 +81,18 @@ class Region:
         return result
 
     @cached_property
+    def edges(self) -> Array:
+        """Edges of all rings of the outline, rows x0, y0, x1, y1, even-odd rule, shape (n, 4)."""
+        if self.is_pure and isinstance(self.shape, Polygon):
+            return ring_edges([np.array(self.shape.vertices)])
+        if self.is_pure and isinstance(self.shape, Union) and self.shape.rectangles is not None:
+            corners = self.shape.rectangles[:, [0, 1, 2, 1, 2, 3, 0, 3]]
+            return ring_edges([corners.reshape(-1, 4, 2)])
+        parts = [part for part in shapely.get_parts(self.geometry()) if part.geom_type == "Polygon"]
+        rings = [ring for part in parts if not part.is_empty for ring in (part.exterior, *part.interiors)]
+        return ring_edges([np.asarray(ring.coords)[:-1, :2] for ring in rings])
+
+    @cached_property
     def _clip(self) -> BaseGeometry:
         # The union, since a point on the seam of two polygons is inside neither of them.
         return shapely.union_all([polygon.geometry() for polygon in self.field or ()])
@@ -92,6 +105,12 @@ class Region:
         if self.field is not None:
             content["field"] = [polygon.to_dict() for polygon in self.field]
         return content
+
+
+def ring_edges(rings: Sequence[Array]) -> Array:
+    """Edges of closed rings of vertices (..., k, 2), none repeated: rows x0, y0, x1, y1, shape (n, 4)."""
+    edges = [np.concatenate([ring, np.roll(ring, -1, axis=-2)], axis=-1).reshape(-1, 4) for ring in rings]
+    return np.concatenate(edges) if edges else np.empty((0, 4))
 
 
 def region_from_dict(content: dict[str, Any]) -> Region:

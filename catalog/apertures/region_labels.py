@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catalog.apertures.ds9_reader import read_ds9
-from catalog.apertures.fits_regions import read_fits_regions
 from catalog.apertures.region import Region
 from catalog.apertures.written_shape import WrittenShape
 from catalog.errors import InputFileError, MissingFileError
@@ -87,6 +86,8 @@ def read_labelled_regions(
 
 def _from_table(path: Path, given: Sequence[str]) -> list[LabelledRegion]:
     result = []
+    from catalog.apertures.fits_regions import read_fits_regions
+
     for item in read_fits_regions(path):
         own = (item.source, item.obs_id, item.role, item.recipe)
         source, obs_id, role, recipe = (a or b for a, b in zip(given, own, strict=True))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import hypot, pi
+from functools import cached_property
+from math import pi
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,13 +12,11 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from catalog.apertures.arc import ARC_SEGMENTS, equal_area_factor
 from catalog.apertures.turned import Box, Ellipse, Sector
 from catalog.errors import SettingsError
 
 Array = NDArray[np.float64]
-ARC_SEGMENTS = 128
-"""Segments of a quarter circle where a curve becomes a polygon for area arithmetic: 1e-5 in area before the
-radius is adjusted to the exact area of the full circle, far less after."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,7 @@ class Circle:
 
     def geometry(self) -> BaseGeometry:
         """Polygon of equal area."""
-        return shapely.Point(self.x, self.y).buffer(
-            self.radius * _equal_area_factor(), quad_segs=ARC_SEGMENTS
-        )
+        return shapely.Point(self.x, self.y).buffer(self.radius * equal_area_factor(), quad_segs=ARC_SEGMENTS)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain content for the database."""
@@ -81,7 +78,7 @@ class Annulus:
 
     def geometry(self) -> BaseGeometry:
         """Polygon with a hole, of equal area."""
-        centre, factor = shapely.Point(self.x, self.y), _equal_area_factor()
+        centre, factor = shapely.Point(self.x, self.y), equal_area_factor()
         outer = centre.buffer(self.outer * factor, quad_segs=ARC_SEGMENTS)
         return outer.difference(centre.buffer(self.inner * factor, quad_segs=ARC_SEGMENTS))
 
@@ -106,22 +103,25 @@ class Polygon:
         """Area in square pixels."""
         return float(self.geometry().area)
 
-    @property
+    @cached_property
     def reach(self) -> tuple[float, float, float]:
         """Centre and radius of a circle around the shape."""
         points = np.array(self.vertices)
         x, y = (points.min(axis=0) + points.max(axis=0)) / 2
-        return float(x), float(y), max(hypot(px - x, py - y) for px, py in self.vertices)
+        return float(x), float(y), float(np.hypot(*(points - (x, y)).T).max())
 
     def contains(self, x: Array, y: Array) -> NDArray[np.bool_]:
         """Tell for each point whether it lies inside."""
-        geometry = self.geometry()
-        shapely.prepare(geometry)
-        return np.asarray(shapely.contains_xy(geometry, x, y))
+        shapely.prepare(self._outline)
+        return np.asarray(shapely.contains_xy(self._outline, x, y))
+
+    @cached_property
+    def _outline(self) -> BaseGeometry:
+        return shapely.polygons(np.array(self.vertices))
 
     def geometry(self) -> BaseGeometry:
         """The polygon itself."""
-        return shapely.Polygon(self.vertices)
+        return self._outline
 
     def to_dict(self) -> dict[str, Any]:
         """Plain content for the database."""
@@ -145,13 +145,28 @@ class Union:
         if not self.parts or any(isinstance(part, Union) for part in self.parts):
             raise SettingsError("a union has one or more simple shapes", f"{len(self.parts)} given")
 
-    @property
+    @cached_property
     def area(self) -> float:
-        """Area in square pixels: exact where no two shapes overlap, else of polygons good to 1e-5."""
+        """Area in square pixels: exact where no two shapes overlap, else of outlines, see `arc`."""
+        if self.rectangles is not None:
+            return float(sum(part.area for part in self.parts))
         outlines = [part.geometry() for part in self.parts]
         union = shapely.union_all(outlines).area
         apart = sum(outline.area for outline in outlines) - union <= 1e-9 * union
         return float(sum(part.area for part in self.parts) if apart else union)
+
+    @cached_property
+    def rectangles(self) -> Array | None:
+        """Smallest x and y, largest x and y of the parts, shape (n, 4), where all are upright boxes apart."""
+        boxes = [part for part in self.parts if isinstance(part, Box) and part.angle == 0.0]
+        if len(boxes) < len(self.parts):
+            return None
+        places = np.array([[part.x, part.y, 0.5 * part.width, 0.5 * part.height] for part in boxes])
+        low, high = places[:, :2] - places[:, 2:], places[:, :2] + places[:, 2:]
+        common = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
+        np.fill_diagonal(common[..., 0], 0.0)
+        # Boxes side by side share an edge, to rounding.
+        return None if (common.min(axis=2) > 1e-9).any() else np.hstack([low, high])
 
     @property
     def reach(self) -> tuple[float, float, float]:
@@ -165,10 +180,17 @@ class Union:
 
     def contains(self, x: Array, y: Array) -> NDArray[np.bool_]:
         """Tell for each point whether it lies inside one of the shapes."""
+        if self.rectangles is not None:
+            from catalog.apertures.rectangle_kernel import inside_any
+
+            points = (np.asarray(part, dtype=np.float64) for part in (x, y))
+            return np.asarray(inside_any(self.rectangles, *points))
         return np.asarray(np.logical_or.reduce([part.contains(x, y) for part in self.parts]))
 
     def geometry(self) -> BaseGeometry:
         """Union of the shapes' polygons."""
+        if self.rectangles is not None:
+            return shapely.union_all(shapely.box(*self.rectangles.T))
         return shapely.union_all([part.geometry() for part in self.parts])
 
     def to_dict(self) -> dict[str, Any]:
@@ -177,13 +199,14 @@ class Union:
 
 
 Shape = Circle | Annulus | Polygon | Ellipse | Box | Sector | Union
+
+
+def simple_parts(shape: Shape) -> tuple[Circle | Annulus | Polygon | Ellipse | Box | Sector, ...]:
+    """Shapes that a union joins; the shape itself when it is none."""
+    return shape.parts if isinstance(shape, Union) else (shape,)
+
+
 _TURNED: tuple[type[Ellipse] | type[Box] | type[Sector], ...] = (Ellipse, Box, Sector)
-
-
-def _equal_area_factor() -> float:
-    # A regular polygon inscribed in a circle is smaller than it; this makes their areas equal.
-    sides = 4 * ARC_SEGMENTS
-    return float(np.sqrt(pi / (sides / 2 * np.sin(2 * pi / sides))))
 
 
 def shape_from_dict(content: dict[str, Any]) -> Shape:

@@ -94,7 +94,10 @@ class Box:
 
     def contains(self, x: Array, y: Array) -> NDArray[np.bool_]:
         """Tell for each point whether it lies inside, the edge included."""
-        u, v = _along(x, y, (self.x, self.y), self.angle)
+        if self.angle == 0.0:
+            u, v = x - self.x, y - self.y
+        else:
+            u, v = _along(x, y, (self.x, self.y), self.angle)
         return np.asarray((np.abs(u) <= 0.5 * self.width) & (np.abs(v) <= 0.5 * self.height))
 
     def geometry(self) -> BaseGeometry:

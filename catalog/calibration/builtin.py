@@ -19,6 +19,9 @@ from catalog.errors import CalibrationError
 BACK_ILLUMINATED = frozenset({5, 7})
 """Chips S1 and S3; the other eight of ACIS are front-illuminated."""
 
+COLD = 2000.077
+"""29 January 2000: from then on the focal plane is at -120 C, and charge transfer is corrected."""
+
 CHIP_IDS = range(10)
 """ACIS chips, I0 = 0 to S5 = 9."""
 
@@ -67,6 +70,7 @@ class BuiltinArea:
     vignet_energy: NDArray[np.float64] = field(repr=False)
     vignet: NDArray[np.float64] = field(repr=False)
     digest: str = ""
+    _last: list[NDArray[np.float64]] = field(default_factory=list, init=False, repr=False)
 
     @property
     def identity(self) -> str:
@@ -111,8 +115,16 @@ class BuiltinArea:
         place = np.clip(theta / step, 0.0, self.vignet_theta.size - 1.0)
         index = np.minimum(place.astype(np.int64), self.vignet_theta.size - 2)
         part = (place - index)[..., None]
-        at_energy = np.array([np.interp(energy, self.vignet_energy, row) for row in self.vignet])
+        at_energy = self._vignetting_at(energy)
         return np.asarray((1 - part) * at_energy[index] + part * at_energy[index + 1])
+
+    def _vignetting_at(self, energy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Vignetting at all angles of the table, shape (angles,) + energy.shape; the last grid is kept."""
+        if self._last and np.array_equal(self._last[0], energy):
+            return self._last[1]
+        found = np.array([np.interp(energy, self.vignet_energy, row) for row in self.vignet])
+        self._last[:] = energy.copy(), found
+        return found
 
     def relative_efficiency(self, chip_id: int, other: int, energy: ArrayLike) -> NDArray[np.float64]:
         """Clean area of a chip over that of another at the same off-axis angle, on energies in keV."""
@@ -124,6 +136,11 @@ class BuiltinArea:
             for chip in (chip_id, other)
         ]
         return np.asarray(areas[0] / np.maximum(areas[1], 1e-3))
+
+    @property
+    def linear_angles(self) -> NDArray[np.float64] | None:
+        """Those of the vignetting."""
+        return self.vignet_theta
 
     def extrapolated(self, decimal_year: float) -> bool:
         """Whether the date lies outside the calibrated dates."""
@@ -140,9 +157,12 @@ def open_builtin_area() -> BuiltinArea:
 
 
 @cache
-def open_builtin_redistribution(back_illuminated: bool) -> Redistribution:
-    """The packaged redistribution of front- or back-illuminated chips; loaded once per process."""
-    name = "back" if back_illuminated else "front"
+def open_builtin_redistribution(back_illuminated: bool, warm: bool = False) -> Redistribution:
+    """The packaged redistribution of front- or back-illuminated chips; loaded once per process.
+
+    `warm`: that of the time before `COLD`, of which there is one for front-illuminated chips.
+    """
+    name = "back" if back_illuminated else "front_warm" if warm else "front"
     resource = files("catalog.calibration") / "data" / "redistribution.npz"
     with resource.open("rb") as stream, np.load(stream, allow_pickle=False) as table:
         matrix = table[name].astype(np.float64)
@@ -153,5 +173,17 @@ def open_builtin_redistribution(back_illuminated: bool) -> Redistribution:
             channel_lo=table["channel_lo"],
             channel_hi=table["channel_hi"],
             matrix=matrix.astype(np.float32),
-            name=f"rmf built-in {name}-illuminated",
+            name=f"rmf built-in {name.removesuffix('_warm')}-illuminated" + (" 1999" if name[5:] else ""),
         )
+
+
+def builtin_redistributions(decimal_year: float) -> dict[int, Redistribution]:
+    """The packaged redistribution of each chip at a date."""
+    front = (
+        open_builtin_redistribution(False, True)
+        if decimal_year < COLD
+        else open_builtin_redistribution(False)
+    )
+    return {
+        chip: open_builtin_redistribution(True) if chip in BACK_ILLUMINATED else front for chip in CHIP_IDS
+    }

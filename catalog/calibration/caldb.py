@@ -1,57 +1,77 @@
 """Effective area from a CALDB tree, the pieces that do not depend on the gain.
 
 area(E) = axial area (AXEFFA, all four shells) x vignetting (VIGNET) x quantum efficiency with filter (QE) x
-transmission of the contamination (CONTAM). Formats, as read here:
+its uniformity over the chip (QEU) x transmission of the contamination (CONTAM). Formats: `caldb_tables`;
+radii of the PSF (REEF): `caldb_psf`; redistribution (FEF_PHA or ready matrices): `caldb_matrix`.
 
-AXEFFA    ENERG_LO, ENERG_HI (keV), EFFAREA (cm2): one row of vectors or a row per energy; bound SHELL(1111).
-VIGNET    one row: ENERG_LO, ENERG_HI, THETA (arcmin), PHI (degrees), VIGNET (FITS axes energy, theta, phi).
-QE        ENERGY (keV), QE: a row per energy; bound CCD_ID(n).
-CONTAM    a row per component: ENERGY, MU; TIME (mission s), TAU0 and, where it varies over the chip, also
-          TAU1 and FXY; N_ENERGY, N_TIME where padded. Depth: sum of MU(E) (TAU0(t) + TAU1(t) FXY). FXY is
-          not used: without the pointing there is no place on the chip; TAU0 alone is taken. No real file was
-          at hand to check this against.
-
-Redistribution and point spread functions stay built in; QEU, REEF, FEF_PHA and P2_RESP are listed by `doctor`
-and not used. Dead area of cosmic rays (2-4 % of front-illuminated chips) is not in it.
+P2_RESP, of which no description was found, is listed by `doctor` and not used. Dead area of cosmic rays
+(2-4 % of front-illuminated chips) is not in the area.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from hashlib import sha256
-from typing import Any
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import ArrayLike, NDArray
 
 from catalog.calibration.caldb_index import IndexEntry, choose
+from catalog.calibration.caldb_tables import (
+    axial_area,
+    contamination,
+    digest,
+    mission_seconds,
+    quantum_efficiency,
+    transmission,
+    uniformity,
+    vignetting_table,
+)
+from catalog.calibration.instrument_setup import InstrumentSetup, usual_setup
 from catalog.errors import CalibrationError
 
 Array = NDArray[np.float64]
 
-USED = ("AXEFFA", "VIGNET", "QE", "CONTAM")
-LISTED = (*USED, "QEU", "REEF", "FEF_PHA", "P2_RESP", "DEADAREA", "GEOM", "AIMPTS")
-_ALIASES = {"AXEFFA": ("AXEFFA", "EFFAREA"), "VIGNET": ("VIGNET",), "QE": ("QE",), "CONTAM": ("CONTAM",)}
-_MISSION_START = 1998.0
-_YEAR = 365.25 * 86400.0
+NEEDED = ("AXEFFA", "VIGNET", "QE", "CONTAM")
+AREA = (*NEEDED, "QEU")
+LISTED = (*AREA, "REEF", "FEF_PHA", "MATRIX", "P2_RESP", "DEADAREA", "GEOM", "AIMPTS")
+_ALIASES = {"AXEFFA": ("AXEFFA", "EFFAREA"), "MATRIX": ("MATRIX", "SPECRESP MATRIX", "RMF")}
+_OF_CHIPS = ("QE", "QEU", "CONTAM")
+_FUTURE = 2100.0
 
 
 @dataclass(frozen=True, eq=False)
 class CaldbArea:
-    """Area from the files that an index names; satisfies `AreaModel`."""
+    """Area from the files that an index names; satisfies `AreaModel`.
+
+    Attributes
+    ----------
+    entries
+        The index.
+    root
+        Folder of the CALDB.
+    setup
+        The observation: conditions of data sets, and where sources fall on the chips; None for the usual
+        aimpoints and any condition.
+    """
 
     entries: tuple[IndexEntry, ...]
     root: str
+    setup: InstrumentSetup | None = None
 
-    @property
+    @cached_property
     def identity(self) -> str:
-        """Folder, and the names and hashes of the files in use today."""
-        chosen = [self._entry(name, 2100.0, 3) for name in USED]
-        text = ", ".join(f"{entry.path.name} {_digest(entry)}" for entry in chosen)
-        return f"area CALDB {self.root}: {text}"
+        """Folder, newest files, and a hash of all that areas of any date and chip can rest on."""
+        kinds = {alias for kind in AREA for alias in aliases(kind)}
+        used = [
+            entry for entry in self.entries if entry.name in kinds and entry.instrument in ("ACIS", "TEL")
+        ]
+        files = {entry.path: digest(entry) for entry in used}
+        together = sha256("".join(sorted(files.values())).encode()).hexdigest()[:12]
+        newest = [self._entry(kind, _FUTURE, 3) for kind in NEEDED]
+        text = ", ".join(entry.path.name for entry in newest)
+        return f"area CALDB {self.root}: {text} and others {together}"
 
     def area(
         self, chip_id: int, decimal_year: float, theta: ArrayLike, phi: ArrayLike, energy: ArrayLike
@@ -62,101 +82,58 @@ class CaldbArea:
         ------
         CalibrationError
             CALIBRATION_CHIP: no quantum efficiency of the chip. CALDB_FILE: a file of the index is missing or
-            is not as described above.
+            is not as described in `caldb_tables`.
         """
         energy = np.atleast_1d(np.asarray(energy, dtype=float))
         angle, azimuth = np.broadcast_arrays(np.asarray(theta, dtype=float), np.asarray(phi, dtype=float))
-        axial = _on(energy, *_axial(self._entry("AXEFFA", decimal_year, chip_id)))
-        quantum = _on(energy, *_efficiency(self._entry("QE", decimal_year, chip_id)))
-        vignet = _vignetting(
-            _vignet_table(self._entry("VIGNET", decimal_year, chip_id)), angle, azimuth, energy
-        )
-        depth = _depth(self._entry("CONTAM", decimal_year, chip_id), decimal_year, energy)
-        return np.asarray(vignet * (axial * quantum * np.exp(-depth)))
+        axial = _on(energy, *axial_area(self._entry("AXEFFA", decimal_year, chip_id)))
+        quantum = _on(energy, *quantum_efficiency(self._entry("QE", decimal_year, chip_id)))
+        nodes = vignetting_table(self._entry("VIGNET", decimal_year, chip_id))
+        place = (self.setup or usual_setup(chip_id)).chip_pixels(chip_id, angle, azimuth)
+        layers = contamination(self._entry("CONTAM", decimal_year, chip_id))
+        passed = transmission(layers, mission_seconds(decimal_year), *place, energy)
+        area = _vignetting(nodes, angle, azimuth, energy) * (axial * quantum) * passed
+        spread = self._find("QEU", decimal_year, chip_id)
+        return area if spread is None else np.asarray(area * uniformity(spread).at(*place, energy))
+
+    @property
+    def linear_angles(self) -> NDArray[np.float64] | None:
+        """None: it depends on the place on the chip."""
+        return None
 
     def extrapolated(self, decimal_year: float) -> bool:
         """Whether the date is after the last one of the contamination."""
-        rows = _contamination(self._entry("CONTAM", decimal_year, 3))
-        last = max(float(row[2].max()) for row in rows)
-        return (decimal_year - _MISSION_START) * _YEAR > last
+        layers = contamination(self._entry("CONTAM", decimal_year, 3))
+        return mission_seconds(decimal_year) > max(float(layer.time.max()) for layer in layers)
 
-    def _entry(self, name: str, decimal_year: float, chip_id: int) -> IndexEntry:
-        for alias in _ALIASES[name]:
-            bounds: dict[str, int | str] = {"SHELL": "1111"} if name in ("AXEFFA", "VIGNET") else {}
-            if name in ("QE", "CONTAM"):
-                bounds["CCD_ID"] = chip_id
-            found = choose(self.entries, alias, decimal_year, **bounds)
-            if found is not None and (name not in ("QE", "CONTAM") or found.instrument == "ACIS"):
-                return found
-        raise CalibrationError(
-            f"no {name} for chip {chip_id} at {decimal_year:.2f}",
-            self.root,
-            "install the whole CALDB, or use the built-in calibration",
-            code="CALDB_FILE",
-        )
+    def _find(self, kind: str, decimal_year: float, chip_id: int) -> IndexEntry | None:
+        bounds: dict[str, float | str | None] = {"SHELL": "1111"} if kind in ("AXEFFA", "VIGNET") else {}
+        entries = self.entries
+        if kind in _OF_CHIPS:
+            bounds = {"CCD_ID": chip_id, **({} if self.setup is None else self.setup.bounds)}
+            entries = tuple(entry for entry in entries if entry.instrument == "ACIS")
+        found = (choose(entries, alias, decimal_year, **bounds) for alias in aliases(kind))
+        return next((entry for entry in found if entry is not None), None)
+
+    def _entry(self, kind: str, decimal_year: float, chip_id: int) -> IndexEntry:
+        found = self._find(kind, decimal_year, chip_id)
+        if found is None:
+            raise CalibrationError(
+                f"no {kind} for chip {chip_id} at {decimal_year:.2f}",
+                self.root,
+                "install the whole CALDB, or use the built-in calibration",
+                code="CALDB_FILE",
+            )
+        return found
+
+
+def aliases(kind: str) -> tuple[str, ...]:
+    """Names under which an index may hold a kind."""
+    return _ALIASES.get(kind, (kind,))
 
 
 def _on(energy: Array, nodes: Array, values: Array) -> Array:
     return np.interp(energy, nodes, values, left=0.0, right=0.0)
-
-
-@lru_cache(maxsize=256)
-def _digest(entry: IndexEntry) -> str:
-    try:
-        return sha256(entry.path.read_bytes()).hexdigest()[:12]
-    except OSError as error:
-        raise _bad(entry, str(error.strerror)) from error
-
-
-def _bad(entry: IndexEntry, reason: str) -> CalibrationError:
-    return CalibrationError(
-        f"a file of the CALDB that cannot be used ({reason})",
-        f"{entry.path}[{entry.extension}]",
-        "install the CALDB again",
-        code="CALDB_FILE",
-    )
-
-
-def _table(entry: IndexEntry) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", fits.verify.VerifyWarning)
-            return fits.getdata(entry.path, entry.extension)
-    except (OSError, IndexError) as error:
-        raise _bad(entry, str(error)) from error
-
-
-def _vector(entry: IndexEntry, table: Any, name: str) -> Array:
-    try:
-        return np.asarray(table[name], dtype=float).ravel()
-    except (KeyError, TypeError, ValueError) as error:
-        raise _bad(entry, f"no column {name}") from error
-
-
-@lru_cache(maxsize=8)
-def _axial(entry: IndexEntry) -> tuple[Array, Array]:
-    """Energies and area on axis."""
-    table = _table(entry)
-    low, high = (_vector(entry, table, name) for name in ("ENERG_LO", "ENERG_HI"))
-    return 0.5 * (low + high), _vector(entry, table, "EFFAREA")
-
-
-@lru_cache(maxsize=32)
-def _efficiency(entry: IndexEntry) -> tuple[Array, Array]:
-    """Energies and quantum efficiency with filter."""
-    table = _table(entry)
-    return _vector(entry, table, "ENERGY"), _vector(entry, table, "QE")
-
-
-@lru_cache(maxsize=4)
-def _vignet_table(entry: IndexEntry) -> tuple[Array, Array, Array, Array]:
-    """Energies, angles (arcmin), azimuths (degrees) and the relative area, shape (phi, theta, energy)."""
-    table = _table(entry)
-    low, high, theta, phi = (_vector(entry, table, name) for name in ("ENERG_LO", "ENERG_HI", "THETA", "PHI"))
-    values = _vector(entry, table, "VIGNET")
-    if values.size != low.size * theta.size * phi.size:
-        raise _bad(entry, "VIGNET is not of energies x angles x azimuths")
-    return 0.5 * (low + high), theta, phi, values.reshape(phi.size, theta.size, low.size)
 
 
 def _vignetting(nodes: tuple[Array, Array, Array, Array], theta: Array, phi: Array, energy: Array) -> Array:
@@ -175,41 +152,16 @@ def _vignetting(nodes: tuple[Array, Array, Array, Array], theta: Array, phi: Arr
     return np.asarray((1 - b) * near + b * far)
 
 
-@lru_cache(maxsize=16)
-def _contamination(entry: IndexEntry) -> tuple[tuple[Array, Array, Array, Array], ...]:
-    """Energies, MU, times and TAU0 of each component."""
-    table = _table(entry)
-    found = []
-    for row in table:
-        vectors = [_vector(entry, row, name) for name in ("ENERGY", "MU", "TIME", "TAU0")]
-        names = {name.upper() for name in table.names}
-        energies = int(row["N_ENERGY"]) if "N_ENERGY" in names else vectors[0].size
-        times = int(row["N_TIME"]) if "N_TIME" in names else vectors[2].size
-        found.append((vectors[0][:energies], vectors[1][:energies], vectors[2][:times], vectors[3][:times]))
-    if not found:
-        raise _bad(entry, "no components")
-    return tuple(found)
-
-
-def _depth(entry: IndexEntry, decimal_year: float, energy: Array) -> Array:
-    """Optical depth at the centre of the filter; beyond the last time it grows as between the last two."""
-    second = (decimal_year - _MISSION_START) * _YEAR
-    total = np.zeros(energy.size)
-    for nodes, absorption, time, tau in _contamination(entry):
-        amount = float(np.interp(second, time, tau))
-        if second > time[-1] and time.size > 1:
-            amount += (second - time[-1]) * float((tau[-1] - tau[-2]) / (time[-1] - time[-2]))
-        total += amount * np.interp(energy, nodes, absorption)
-    return total
-
-
-def listing(entries: tuple[IndexEntry, ...], decimal_year: float = 2100.0) -> list[tuple[str, str, str, str]]:
-    """What a CALDB holds of each kind: (kind, newest file or "missing", version, "used" or "listed")."""
+def listing(
+    entries: tuple[IndexEntry, ...], decimal_year: float = _FUTURE
+) -> list[tuple[str, str, str, str]]:
+    """What a CALDB holds of each kind: (kind, newest file or "missing", version, use)."""
+    uses = {**dict.fromkeys(AREA, "area"), "REEF": "PSF radii"}
+    uses |= {"FEF_PHA": "redistribution", "MATRIX": "redistribution"}
     rows = []
-    for name in LISTED:
-        aliases = _ALIASES.get(name, (name,))
-        found = next((hit for alias in aliases if (hit := choose(entries, alias, decimal_year))), None)
+    for kind in LISTED:
+        found = next((hit for alias in aliases(kind) if (hit := choose(entries, alias, decimal_year))), None)
         file = "missing" if found is None else found.path.name
         version = "" if found is None else found.version
-        rows.append((name, file, version, "used" if name in USED else "listed"))
+        rows.append((kind, file, version, uses.get(kind, "not used")))
     return rows

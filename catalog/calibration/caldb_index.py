@@ -22,6 +22,8 @@ from catalog.errors import CalibrationError
 
 BRANCHES = ("default", "acis", "hrc")
 _GOOD = 0
+_NUMBER = re.compile(r"-?\d+\.?\d*")
+_RANGE = re.compile(r"(-?\d+\.?\d*)\s*-\s*(-?\d+\.?\d*)")
 
 
 @dataclass(frozen=True)
@@ -59,18 +61,22 @@ class IndexEntry:
         found = re.search(r"N\d{4}", self.path.name)
         return found.group(0) if found else ""
 
-    def admits(self, keyword: str, value: int | str) -> bool:
-        """Whether a bound allows a value; without such a bound everything is allowed."""
+    def admits(self, keyword: str, value: float | str | None) -> bool:
+        """Whether a bound allows a value; without such a bound, and of an unknown value, everything does."""
         bound = dict(self.bounds).get(keyword)
-        if bound is None:
+        if bound is None or value is None:
             return True
-        for part in bound.split(","):
-            low, dash, high = part.strip().partition("-")
-            if part.strip() == str(value):
-                return True
-            if dash and low.isdigit() and high.isdigit() and isinstance(value, int):
-                return int(low) <= value <= int(high)
-        return False
+        return any(_allows(part.strip(), value) for part in bound.split(","))
+
+
+def _allows(part: str, value: float | str) -> bool:
+    """Whether one item of a bound (a text, a number or a range such as ``151.5-158.5``) allows a value."""
+    if isinstance(value, str):
+        return part.strip("'\"").upper() == value.upper()
+    limits = _RANGE.fullmatch(part)
+    if limits:
+        return float(limits[1]) <= value <= float(limits[2])
+    return bool(_NUMBER.fullmatch(part)) and float(part) == value
 
 
 def read_caldb_index(root: str | Path) -> tuple[IndexEntry, ...]:
@@ -135,11 +141,12 @@ def _entry(row: Any, names: set[str], root: Path) -> IndexEntry:
 
 
 def choose(
-    entries: Sequence[IndexEntry], name: str, decimal_year: float, **bounds: int | str
+    entries: Sequence[IndexEntry], name: str, decimal_year: float, **bounds: float | str | None
 ) -> IndexEntry | None:
     """The data set of a kind for a date: among those whose bounds allow it the one that began last.
 
-    Of two that began together the higher version is taken. None when there is none.
+    Bounds are matched by keyword (CCD_ID, FP_TEMP in K, DATAMODE, ...); None for what is not known. Of two
+    that began together the higher version is taken. None when there is none.
     """
     day = float(Time(decimal_year, format="jyear").mjd)
     fitting = [

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from catalog.calibration.builtin import (
-    BACK_ILLUMINATED,
-    CHIP_IDS,
-    open_builtin_area,
-    open_builtin_redistribution,
-)
-from catalog.calibration.caldb import CaldbArea
-from catalog.calibration.caldb_index import read_caldb_index
+from catalog.calibration.builtin import CHIP_IDS, builtin_redistributions, open_builtin_area
 from catalog.calibration.provider import AreaModel, Calibration, ComposedCalibration
 from catalog.calibration.psf import open_psf_library
-from catalog.calibration.rmf_file import read_rmf
-from catalog.calibration.user_files import read_area_table
-from catalog.calibration.user_response import check_channels
+from catalog.calibration.redistribution import Redistribution
 from catalog.errors import CalibrationError
 
+if TYPE_CHECKING:
+    from catalog.calibration.instrument_setup import InstrumentSetup
+
 PROVIDERS = ("builtin", "caldb")
+_USUAL_YEAR = 2010.0
+
+
+@dataclass(frozen=True)
+class BuiltinCalibration(ComposedCalibration):
+    """The packaged redistributions, by date; the other pieces may be the user's."""
+
+    def in_observation(self, setup: InstrumentSetup | None, decimal_year: float) -> BuiltinCalibration:
+        """The redistributions of the date."""
+        return replace(self, redistributions=builtin_redistributions(decimal_year))
 
 
 def open_calibration(
@@ -34,8 +40,7 @@ def open_calibration(
     Parameters
     ----------
     provider
-        Where the area comes from that no file replaces: "builtin", or "caldb" for a CALDB tree. The rest is
-        built in.
+        Where what no file replaces comes from: "builtin", or "caldb" for a CALDB tree (`caldb_calibration`).
     area_table
         Table of effective areas (see `read_area_table`), in place of the built-in area.
     rmf
@@ -59,21 +64,30 @@ def open_calibration(
             f"choose one of {', '.join(PROVIDERS)}",
             code="CALIBRATION_PROVIDER",
         )
-    area: AreaModel
+    # Files are read by large libraries, which the built-in calibration does without.
+    area: AreaModel | None = None
     if area_table is not None:
+        from catalog.calibration.user_files import read_area_table
+
         area = read_area_table(area_table)
-    elif provider == "caldb":
-        root = caldb_folder(caldb)
-        area = CaldbArea(read_caldb_index(root), str(root))
-    else:
-        area = open_builtin_area()
-    if rmf is None:
-        chips = {chip: open_builtin_redistribution(chip in BACK_ILLUMINATED) for chip in CHIP_IDS}
-    else:
-        response = read_rmf(rmf)
-        check_channels(response)
-        chips = dict.fromkeys(CHIP_IDS, response)
-    return ComposedCalibration(area, chips, open_psf_library())
+    response = None if rmf is None else _read_response(rmf)
+    if provider == "caldb":
+        from catalog.calibration.caldb_calibration import open_caldb
+
+        return open_caldb(caldb_folder(caldb), area, response)
+    area = area or open_builtin_area()
+    if response is None:
+        return BuiltinCalibration(area, builtin_redistributions(_USUAL_YEAR), open_psf_library())
+    return ComposedCalibration(area, dict.fromkeys(CHIP_IDS, response), open_psf_library())
+
+
+def _read_response(path: str | Path) -> Redistribution:
+    from catalog.calibration.rmf_file import read_rmf
+    from catalog.calibration.user_response import check_channels
+
+    response = read_rmf(path)
+    check_channels(response)
+    return response
 
 
 def caldb_folder(chosen: str | Path | None) -> Path:

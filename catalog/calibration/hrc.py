@@ -83,6 +83,11 @@ class HrcArea:
         curve = np.interp(energy, self.energy, on_axis, left=0.0, right=0.0)
         return np.asarray(curve * self.optics.vignetting(angle, energy))
 
+    @property
+    def linear_angles(self) -> NDArray[np.float64] | None:
+        """Those of the vignetting."""
+        return self.optics.vignet_theta
+
     def extrapolated(self, decimal_year: float) -> bool:
         """Whether the date lies after the last response, or the detector has one date only and it is far."""
         return bool(decimal_year > self.dates[-1] + 1.0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from catalog.calibration.psf import PsfLibrary
 from catalog.calibration.redistribution import Redistribution
 from catalog.errors import CalibrationError
+
+if TYPE_CHECKING:
+    from catalog.calibration.instrument_setup import InstrumentSetup
 
 
 class AreaModel(Protocol):
@@ -30,6 +33,14 @@ class AreaModel(Protocol):
         self, chip_id: int, decimal_year: float, theta: ArrayLike, phi: ArrayLike, energy: ArrayLike
     ) -> NDArray[np.float64]:
         """Area in cm2, shape broadcast(theta, phi) + (n_energy,); see `Calibration.area`."""
+        ...
+
+    @property
+    def linear_angles(self) -> NDArray[np.float64] | None:
+        """Off-axis angles (arcmin) between which the area is linear, and constant beyond the last.
+
+        None where it is not so, or depends on azimuth.
+        """
         ...
 
     def extrapolated(self, decimal_year: float) -> bool:
@@ -93,6 +104,10 @@ class Calibration(Protocol):
         """The same with other point spread functions, such as those with the blur of an event list."""
         ...
 
+    def in_observation(self, setup: InstrumentSetup | None, decimal_year: float) -> Calibration:
+        """The calibration for a date and, where it is known and matters, the setup of the instrument."""
+        ...
+
 
 @dataclass(frozen=True)
 class ComposedCalibration:
@@ -147,6 +162,10 @@ class ComposedCalibration:
     def with_psf(self, psf: PsfLibrary) -> ComposedCalibration:
         """The same with other point spread functions."""
         return replace(self, psf=psf)
+
+    def in_observation(self, setup: InstrumentSetup | None, decimal_year: float) -> Calibration:
+        """The same: these pieces hold for all observations."""
+        return self
 
     def redistribution(self, chip_id: int) -> Redistribution:
         """Redistribution of the chip.

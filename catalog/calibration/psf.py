@@ -1,10 +1,8 @@
 """The library of point spread functions: radii, fractions and stamps at any off-axis position and energy.
 
 The packaged library was ray traced with MARX 5.5.3 for HRMA and ACIS-I at 11 off-axis angles, 8 azimuths
-and 6
-energies. Between its nodes encircled-energy radii are interpolated; images are turned to the azimuth,
-stretched
-to the interpolated size and then mixed. Fractions are of ALL photons that the effective area counts, also of
+and 6 energies. Between its nodes encircled-energy radii are interpolated; images are turned to the azimuth,
+stretched to the interpolated size and then mixed. Fractions are of ALL photons that the area counts, also of
 those scattered beyond 120 arcsec, where the ray trace was cut and the rest follows 1/r (encircled).
 
 The ray trace knows nothing of what event positions add: pixels, their randomisation or sub-pixel
@@ -14,18 +12,16 @@ repositioning, errors of the aspect. That is one further Gaussian, `PsfLibrary.b
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from hashlib import sha256
 from importlib.resources import files
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import gaussian_filter
-from scipy.sparse import csr_array
 
 from catalog.calibration.psf_blur import Blur, blur_at
-from catalog.calibration.psf_radii import blurred_radii, interpolate_radii
 from catalog.calibration.psf_stamp import PsfStamp
 
 TRACED_RADIUS = 120.0
@@ -38,6 +34,7 @@ _CURVE_STEP = 0.25
 _STAMPS_KEPT = 128
 _WING_RINGS = 48
 _WING_END = 1800.0
+_STEPS = np.arange(_WING_RINGS - 7.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +48,10 @@ class PsfLibrary:
     fraction
         Encircled fractions of all photons, ascending, shape (n_fraction,).
     curve_theta
-        Off-axis angles of `radius_table`, arcmin, equidistant, holding all of `theta`, shape (n_curve,).
-    radius_table
-        Radius in arcsec about the true position that holds each fraction, shape (n_curve, n_phi, n_energy,
-        n_fraction).
+        Off-axis angles of `sharp_table`, arcmin, equidistant, holding all of `theta`, shape (n_curve,).
+    sharp_table
+        Radius in arcsec about the true position that holds each fraction as ray traced, without `blur`, shape
+        (n_curve, n_phi, n_energy, n_fraction).
     images
         Ray counts, one plane per node, shape (n_plane, size, size).
     plane
@@ -65,11 +62,11 @@ class PsfLibrary:
         Pixel size in arcsec at each off-axis angle, shape (n_theta,).
     name
         Name and version.
-    sharp_table
-        `radius_table` as ray traced, without `blur`.
     blur
         Standard deviation in arcsec along each axis of the Gaussian that positions of events add, on top
         of the 0.07 arcsec (aspect) that the ray trace has; see `Blur`.
+    holds_blur
+        Whether the radii hold that of event positions already, so that `with_blur` changes nothing.
 
     Notes
     -----
@@ -82,25 +79,36 @@ class PsfLibrary:
     energy: NDArray[np.float64]
     fraction: NDArray[np.float64]
     curve_theta: NDArray[np.float64] = field(repr=False)
-    radius_table: NDArray[np.float32] = field(repr=False)
+    sharp_table: NDArray[np.float32] = field(repr=False)
     images: NDArray[np.uint16] = field(repr=False)
     plane: NDArray[np.int64] = field(repr=False)
     per_ray: NDArray[np.float64] = field(repr=False)
     pixel: NDArray[np.float64]
-    sharp_table: NDArray[np.float32] = field(repr=False)
     blur: Blur = 0.0
     name: str = "psf"
     digest: str = ""
+    holds_blur: bool = False
 
     @property
     def identity(self) -> str:
         """Name, content hash and blur."""
+        if self.holds_blur:
+            return f"{self.name} {self.digest}"
         words = [f"{part:g}" for part in (self.blur if isinstance(self.blur, tuple) else (self.blur,))]
         return f"{self.name} {self.digest} blur {' and '.join(words)}"
 
+    @cached_property
+    def radius_table(self) -> NDArray[np.float32]:
+        """`sharp_table` after the blur."""
+        return self.sharp_table if self.blur == 0.0 else _blurred_table(self)
+
     def with_blur(self, blur: Blur) -> PsfLibrary:
         """The library with another blur (arcsec, see the attribute); the same object when it has that one."""
-        return self if blur == self.blur else _with_blur(self, blur)
+        return self if blur == self.blur or self.holds_blur else _with_blur(self, blur)
+
+    def with_table(self, radii: NDArray[np.float32], name: str) -> PsfLibrary:
+        """The library with other radii (shape of `sharp_table`), which hold the blur of event positions."""
+        return replace(self, sharp_table=radii, blur=0.0, holds_blur=True, name=name)
 
     def extrapolated(self, theta: ArrayLike) -> NDArray[np.bool_]:
         """Whether off-axis angles (arcmin) lie beyond the library."""
@@ -166,21 +174,25 @@ class PsfLibrary:
         return _stamp(self, float(theta), float(phi), float(energy), float(roll))
 
     def _make_stamp(self, theta: float, phi: float, energy: float, roll: float) -> PsfStamp:
-        from catalog.calibration.psf_kernels import blend, mix_energies
+        from scipy.ndimage import gaussian_filter
 
-        position = (np.array([theta]), np.array([phi]), np.array([energy]))
-        (t, p, e), weight = self._nodes(self.theta, *position)
-        curve, sharp = self._curve(*position)[0], self._curve(*position, sharp=True)[0]
-        own = self.sharp_table[np.searchsorted(self.curve_theta, self.theta[t[0]]), p[0], e[0], self._middle]
+        from catalog.calibration.psf_kernels import blend, curve_at, mix_energies
+
+        corners, weight = self._corners(self._axes[0], theta, phi, energy)
+        around, part = self._corners(self._axes[1], theta, phi, energy)
+        curve = curve_at(self.radius_table, around, part)
+        sharp = curve_at(self.sharp_table[..., self._middle : self._middle + 1], around, part)[0]
+        t, p, e = corners.T
+        own = self.sharp_table[np.searchsorted(self.curve_theta, self.theta[t]), p, e, self._middle]
         # Corners come as pairs of energies; at one position both are stretched alike.
-        pairs = weight[0].reshape(4, 2)
+        pairs = weight.reshape(4, 2)
         used = pairs.sum(axis=1) > 1e-9
-        t, p, pairs = t[0][::2][used], p[0][::2][used], pairs[used]
-        low, high = self.plane[t, p, e[0, 0]], self.plane[t, p, e[0, 1]]
+        t, p, pairs = t[::2][used], p[::2][used], pairs[used]
+        low, high = self.plane[t, p, e[0]], self.plane[t, p, e[1]]
         factor = pairs * np.column_stack([self.per_ray[low], self.per_ray[high]])
         share = pairs.sum(axis=1)
         size = (pairs * own.reshape(4, 2)[used]).sum(axis=1) / share
-        stretched = self.pixel[t] * sharp[self._middle] / size
+        stretched = self.pixel[t] * sharp / size
         pixel = float(share @ stretched)
         # The axis has one image for all azimuths: it is not turned.
         angle = np.deg2rad(roll - np.where(self.theta[t] > 0, phi - self.phi[p], 0.0))
@@ -195,16 +207,11 @@ class PsfLibrary:
         self, image: NDArray[np.float64], pixel: float, curve: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Image with the encircled fractions of `curve`: each ring is multiplied with what it lacks."""
-        shares, spread, outside = _rings(image.shape[0])
+        from catalog.calibration.psf_kernels import match_rings
+
         within = np.interp(_RING_EDGES * pixel, curve, self.fraction)
         within[0] = 0.0
-        wanted = np.diff(within)
-        flat = image.ravel()
-        for _ in range(2):
-            ratio = wanted / np.maximum(shares @ flat, 1e-12)
-            flat = flat * (spread @ ratio + outside)
-        image = flat.reshape(image.shape)
-        return image
+        return np.asarray(match_rings(image, np.diff(within), *_rings(image.shape[0])))
 
     def sample(
         self, theta: float, phi: float, energy: float, roll: float, number: int, rng: np.random.Generator
@@ -215,9 +222,11 @@ class PsfLibrary:
     def _with_wing(self, image: NDArray[np.float64], pixel: float, curve: NDArray[np.float64]) -> PsfStamp:
         half = 0.5 * image.shape[0] * pixel
         corner = half * np.sqrt(2.0)
-        edges = np.concatenate(
-            [np.linspace(half, corner, 9)[:-1], np.geomspace(corner, _WING_END, _WING_RINGS - 7)]
-        )
+        # Even steps out to the corners, even steps of the logarithm from there on.
+        low, high = np.log10(corner), np.log10(_WING_END)
+        outer = 10.0 ** (_STEPS * ((high - low) / _STEPS[-1]) + low)
+        outer[0], outer[-1] = corner, _WING_END
+        edges = np.concatenate([_STEPS[:8] * ((corner - half) / 8) + half, outer])
         within = np.interp(edges, curve, self.fraction)
         last = self.fraction[-1]
         within = np.where(edges > curve[-1], 1 - (1 - last) * curve[-1] / edges, within)
@@ -230,7 +239,7 @@ class PsfLibrary:
         ring[:8] = share * (missing / total) if total > 0 else 0.0
         return PsfStamp(image, pixel, edges, ring)
 
-    @property
+    @cached_property
     def _middle(self) -> int:
         """Index of the fraction whose radius sets the stretch of images."""
         return int(np.searchsorted(self.fraction, 0.7))
@@ -250,6 +259,30 @@ class PsfLibrary:
         for node in range(weight.shape[1]):
             result += weight[:, node, None] * table[t[:, node], p[:, node], e[:, node]]
         return result
+
+    @cached_property
+    def _axes(self) -> tuple[list[float], list[float], list[float]]:
+        """Angles of images and of curves, and logarithms of the energies."""
+        return self.theta.tolist(), self.curve_theta.tolist(), np.log(self.energy).tolist()
+
+    def _corners(
+        self, angles: list[float], theta: float, phi: float, energy: float
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The eight nodes about one position: rows (theta, phi, energy), shape (8, 3), and weights."""
+        t, t_part = _bracket_one(angles, theta)
+        e, e_part = _bracket_one(self._axes[2], float(np.log(energy)))
+        number = self.phi.size
+        turn = phi % 360.0 / (360.0 / number)
+        p, p_part = int(turn) % number, turn - int(turn)
+        corners = _CORNERS.T + np.array([t, p, e])
+        corners[:, 1] %= number
+        weights = [
+            a * b * c
+            for a in (1 - t_part, t_part)
+            for b in (1 - p_part, p_part)
+            for c in (1 - e_part, e_part)
+        ]
+        return corners, np.array(weights)
 
     def _nodes(
         self,
@@ -277,12 +310,16 @@ class PsfLibrary:
 
 
 @cache
-def _rings(size: int) -> tuple[csr_array, csr_array, NDArray[np.float64]]:
-    """Share of each pixel in each ring, shape (n_ring, size * size), its transpose, the share outside."""
+def _rings(
+    size: int,
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
+    """Pixels of each ring and their shares in it, for `match_rings`."""
     from catalog.calibration.psf_kernels import ring_shares
 
     shares = ring_shares(size, _RING_EDGES, 8).reshape(_RING_EDGES.size - 1, -1)
-    return csr_array(shares), csr_array(shares.T), 1 - shares.sum(axis=0)
+    ring, pixel = np.nonzero(shares)
+    start = np.searchsorted(ring, np.arange(len(shares) + 1)).astype(np.int32)
+    return start, pixel.astype(np.int32), shares[ring, pixel], np.asarray(1 - shares.sum(axis=0))
 
 
 def _covered(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -299,19 +336,30 @@ def _bracket(
     return index, (clipped - nodes[index]) / (nodes[index + 1] - nodes[index])
 
 
+def _bracket_one(nodes: list[float], value: float) -> tuple[int, float]:
+    """`_bracket` of one value."""
+    clipped = min(max(value, nodes[0]), nodes[-1])
+    index = min(max(bisect_right(nodes, clipped) - 1, 0), len(nodes) - 2)
+    return index, (clipped - nodes[index]) / (nodes[index + 1] - nodes[index])
+
+
 @lru_cache(maxsize=8)
 def _with_blur(library: PsfLibrary, blur: Blur) -> PsfLibrary:
-    if blur == 0.0:
-        return replace(library, blur=0.0, radius_table=library.sharp_table)
+    return replace(library, blur=blur)
+
+
+def _blurred_table(library: PsfLibrary) -> NDArray[np.float32]:
+    from catalog.calibration.psf_radii import blurred_radii, interpolate_radii
+
     nodes = library.sharp_table[np.searchsorted(library.curve_theta, library.theta)]
-    if isinstance(blur, tuple):
+    if isinstance(library.blur, tuple):
         parts = zip(nodes, library.theta.tolist(), strict=True)
-        blurred = np.stack([blurred_radii(part, library.fraction, blur_at(blur, a)) for part, a in parts])
+        blurred = np.stack(
+            [blurred_radii(part, library.fraction, blur_at(library.blur, a)) for part, a in parts]
+        )
     else:
-        blurred = blurred_radii(nodes, library.fraction, blur)
-    return replace(
-        library, blur=blur, radius_table=interpolate_radii(library.theta, blurred, library.curve_theta)
-    )
+        blurred = blurred_radii(nodes, library.fraction, library.blur)
+    return interpolate_radii(library.theta, blurred, library.curve_theta)
 
 
 @lru_cache(maxsize=_STAMPS_KEPT)
@@ -328,6 +376,8 @@ def open_psf_library(blur: Blur = 0.0) -> PsfLibrary:
 
 @cache
 def _packaged_library() -> PsfLibrary:
+    from catalog.calibration.psf_radii import interpolate_radii
+
     resource = files("catalog.calibration") / "data" / "psf.npz"
     digest = sha256(resource.read_bytes()).hexdigest()[:16]
     with resource.open("rb") as stream, np.load(stream, allow_pickle=False) as table:
@@ -340,12 +390,11 @@ def _packaged_library() -> PsfLibrary:
             energy=table["energy"].astype(float),
             fraction=table["fraction"],
             curve_theta=angles,
-            radius_table=radii,
+            sharp_table=radii,
             images=table["images"],
             plane=table["plane"].astype(np.int64),
             per_ray=table["per_ray"],
             pixel=table["pixel"],
-            sharp_table=radii,
             name="psf MARX 5.5.3 HRMA ACIS-I",
             digest=digest,
         )

@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from catalog.calibration.psf_stamp import PsfStamp
 from catalog.calibration.sky_image import bilinear, read_sky_image
 from catalog.errors import CalibrationError, MissingFileError
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 _LARGEST = 1025
 _WANTED = "give a FITS image of the PSF with a celestial coordinate system (RA---TAN, DEC--TAN)"

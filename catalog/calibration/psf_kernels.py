@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -37,6 +35,15 @@ def mix_energies(
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
+def _on_image(x: float, y: float, cosine: float, sine: float, size: int) -> bool:
+    """Whether a pixel of the new grid has four neighbours on the turned and stretched image."""
+    centre = 0.5 * (size - 1)
+    u = cosine * x - sine * y + centre
+    v = sine * x + cosine * y + centre
+    return u >= 0.0 and v >= 0.0 and u < size - 1 and v < size - 1
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def blend(
     images: NDArray[np.float64],
     scales: NDArray[np.float64],
@@ -60,12 +67,16 @@ def blend(
         area = scales[j] ** 2
         for row in range(size):
             y = row - centre
-            for column in range(size):
+            first, last = 0, size
+            # Columns that fall on the image are neighbours: the loop over them needs no test.
+            while first < size and not _on_image(first - centre, y, cosine, sine, size):
+                first += 1
+            while last > first and not _on_image(last - 1 - centre, y, cosine, sine, size):
+                last -= 1
+            for column in range(first, last):
                 x = column - centre
                 u = cosine * x - sine * y + centre
                 v = sine * x + cosine * y + centre
-                if u < 0.0 or v < 0.0 or u >= size - 1 or v >= size - 1:
-                    continue
                 # Unsigned indices spare the compiled loop the test for negative ones.
                 i = np.uint64(u)
                 k = np.uint64(v)
@@ -74,111 +85,6 @@ def blend(
                 lower = image[k, i] + a * (image[k, i + one] - image[k, i])
                 upper = image[k + one, i] + a * (image[k + one, i + one] - image[k + one, i])
                 out[row, column] += area * (lower + b * (upper - lower))
-    return out
-
-
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _within(r: float, distance: float, sigma: float, rice: NDArray[np.float64], step: float) -> float:
-    """Chance that a point `distance` from the centre lies within `r` of it after a Gaussian blur."""
-    if r <= 0.0 or distance > r + 5.0 * sigma:
-        return 0.0
-    if r > distance + 5.0 * sigma:
-        return 1.0
-    if distance >= 5.0 * sigma:
-        # Far from the centre a ring is straight but for its mean displacement outward.
-        shifted = (r - distance - 0.5 * sigma * sigma / distance) / sigma
-        return 0.5 * (1.0 + math.erf(shifted / math.sqrt(2.0)))
-    u = distance / sigma / step
-    v = r / sigma / step
-    i = int(u)
-    k = int(v)
-    a = u - i
-    b = v - k
-    below: float = rice[i, k] + b * (rice[i, k + 1] - rice[i, k])
-    above: float = rice[i + 1, k] + b * (rice[i + 1, k + 1] - rice[i + 1, k])
-    return below + a * (above - below)
-
-
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _blurred_fraction(
-    r: float,
-    radius: NDArray[np.float64],
-    fraction: NDArray[np.float64],
-    sigma: float,
-    rice: NDArray[np.float64],
-    step: float,
-) -> float:
-    """Fraction within `r` after a Gaussian blur of a curve of encircled fractions."""
-    total = 0.0
-    lower = 0.0
-    below = 0.0
-    for k in range(fraction.size):
-        mass = fraction[k] - below
-        if radius[k] < r - 5.0 * sigma:
-            total += mass
-        elif lower < r + 5.0 * sigma:
-            # Points within an interval of the curve, denser than the blur can tell apart. In the wing a
-            # power law, so that its density does not step where intervals meet.
-            points = min(64, 1 + int((radius[k] - lower) / (0.3 * sigma)))
-            slope = 0.0
-            if below > 0.5 and radius[k] > lower:
-                slope = math.log(radius[k] / lower) / math.log((1.0 - below) / (1.0 - fraction[k]))
-            part = 0.0
-            for i in range(points):
-                share = (i + 0.5) / points
-                if k == 0:
-                    share = math.sqrt(share)
-                if slope > 0.0:
-                    left = 1.0 - below - share * mass
-                    distance = lower * ((1.0 - below) / left) ** slope
-                else:
-                    distance = lower + share * (radius[k] - lower)
-                part += _within(r, distance, sigma, rice, step)
-            total += mass * part / points
-        lower = radius[k]
-        below = fraction[k]
-    return total
-
-
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def blur_curves(
-    curves: NDArray[np.float64],
-    fraction: NDArray[np.float64],
-    sigma: float,
-    rice: NDArray[np.float64],
-    step: float,
-) -> NDArray[np.float64]:
-    """Radii of encircled fractions after a Gaussian blur, shape of `curves` (n, n_fraction)."""
-    inner = 10
-    number = fraction.size
-    # Where a point would go: with the curve in quadrature a good guess of where to look.
-    reach = sigma * np.sqrt(-2.0 * np.log(1.0 - fraction))
-    out = np.empty_like(curves)
-    r = np.empty(inner + number)
-    held = np.empty(inner + number)
-    for row in range(curves.shape[0]):
-        radius = curves[row]
-        start = math.sqrt(radius[0] ** 2 + reach[0] ** 2)
-        for j in range(inner):
-            r[j] = start * j / inner
-        for j in range(number):
-            r[inner + j] = math.sqrt(radius[j] ** 2 + reach[j] ** 2)
-        for j in range(r.size):
-            if j > inner and radius[j - inner] > 42.0 * sigma:
-                # Far out a blur changes nothing that matters.
-                held[j] = fraction[j - inner]
-                continue
-            held[j] = _blurred_fraction(r[j], radius, fraction, sigma, rice, step)
-        first = np.interp(fraction, held, r)
-        for j in range(number):
-            if radius[j] > 40.0 * sigma:
-                out[row, j] = radius[j]
-                continue
-            # One step of the secant: the points above are far apart in the wing.
-            before, after = max(j - 1, 0), min(j + 1, number - 1)
-            rise = (first[after] - first[before]) / (fraction[after] - fraction[before])
-            miss = fraction[j] - _blurred_fraction(first[j], radius, fraction, sigma, rice, step)
-            out[row, j] = max(first[j] + rise * miss, 0.5 * first[j])
     return out
 
 
@@ -197,6 +103,48 @@ def ring_shares(size: int, edges: NDArray[np.float64], cut: int) -> NDArray[np.f
                     if ring < edges.size - 1:
                         shares[ring, row, column] += 1.0 / (cut * cut)
     return shares
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def match_rings(
+    image: NDArray[np.float64],
+    wanted: NDArray[np.float64],
+    start: NDArray[np.int32],
+    pixel: NDArray[np.int32],
+    share: NDArray[np.float64],
+    outside: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Image of which each ring was multiplied with what it lacks of the sum wanted, twice.
+
+    Ring i holds the pixels pixel[start[i]:start[i + 1]] with the shares beside them; `outside` is the share
+    of each pixel in no ring.
+    """
+    flat = image.ravel().copy()
+    for _ in range(2):
+        factor = np.zeros(flat.size)
+        for i in range(wanted.size):
+            total = 0.0
+            for k in range(start[i], start[i + 1]):
+                total += share[k] * flat[pixel[k]]
+            ratio = wanted[i] / max(total, 1e-12)
+            for k in range(start[i], start[i + 1]):
+                factor[pixel[k]] += share[k] * ratio
+        for i in range(flat.size):
+            flat[i] *= factor[i] + outside[i]
+    return flat.reshape(image.shape)
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def curve_at(
+    table: NDArray[np.float32], corners: NDArray[np.int64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weighted sum of rows of a table at corners, shape (n, 3)."""
+    out = np.zeros(table.shape[3])
+    for j in range(weights.size):
+        row = table[corners[j, 0], corners[j, 1], corners[j, 2]]
+        for k in range(out.size):
+            out[k] += weights[j] * row[k]
+    return out
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -223,6 +171,18 @@ def _span(sums: NDArray[np.float64], lo: float, hi: float) -> float:
     below: float = sums[i] + (lo - i) * (sums[i + 1] - sums[i])
     above: float = sums[k] + (hi - k) * (sums[k + 1] - sums[k])
     return above - below
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _sort_pairs(starts: NDArray[np.float64], stops: NDArray[np.float64], count: int) -> None:
+    """Sort the first few spans by where they start, in place."""
+    for j in range(1, count):
+        start, stop = starts[j], stops[j]
+        k = j - 1
+        while k >= 0 and starts[k] > start:
+            starts[k + 1], stops[k + 1] = starts[k], stops[k]
+            k -= 1
+        starts[k + 1], stops[k + 1] = start, stop
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -269,9 +229,9 @@ def sum_circle(
                     starts[count] = holes[k, 0] - reach
                     stops[count] = holes[k, 0] + reach
                     count += 1
-            order = np.argsort(starts[:count])
+            _sort_pairs(starts, stops, count)
             here = lo
-            for k in order:
+            for k in range(count):
                 if starts[k] > here:
                     total += share * _span(sums[row], here / pixel + half, min(starts[k], hi) / pixel + half)
                 here = max(here, stops[k])
@@ -280,6 +240,37 @@ def sum_circle(
             if here < hi:
                 total += share * _span(sums[row], here / pixel + half, hi / pixel + half)
     return total
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def density_at(
+    image: NDArray[np.float64],
+    pixel: float,
+    wing_radius: NDArray[np.float64],
+    wing_density: NDArray[np.float64],
+    dx: NDArray[np.float64],
+    dy: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Light per area at offsets (n,): linear between pixels of the image, then by rings, 0 beyond them."""
+    last = image.shape[0] - 1
+    found = np.zeros(dx.size)
+    for i in range(dx.size):
+        u = dx[i] / pixel + 0.5 * last
+        v = dy[i] / pixel + 0.5 * last
+        if u >= 0 and v >= 0 and u <= last and v <= last:
+            column = min(int(u), last - 1)
+            row = min(int(v), last - 1)
+            a = u - column
+            b = v - row
+            lower = image[row, column] * (1 - a) + image[row, column + 1] * a
+            upper = image[row + 1, column] * (1 - a) + image[row + 1, column + 1] * a
+            found[i] = (lower * (1 - b) + upper * b) / pixel**2
+            continue
+        # Between the outermost pixel centres and the edge there is the wing's innermost ring, near enough.
+        ring = np.searchsorted(wing_radius, np.hypot(dx[i], dy[i]), side="right") - 1
+        if ring < wing_density.size:
+            found[i] = wing_density[max(ring, 0)]
+    return found
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -358,7 +349,13 @@ def points_in_polygon(
 ) -> NDArray[np.bool_]:
     """Whether points lie inside closed rings given as edges, even-odd rule."""
     inside = np.zeros(x.size, dtype=np.bool_)
+    low_x = min(edges[:, 0].min(), edges[:, 2].min())
+    high_x = max(edges[:, 0].max(), edges[:, 2].max())
+    low_y = min(edges[:, 1].min(), edges[:, 3].min())
+    high_y = max(edges[:, 1].max(), edges[:, 3].max())
     for i in range(x.size):
+        if x[i] < low_x or x[i] > high_x or y[i] < low_y or y[i] > high_y:
+            continue
         odd = False
         for k in range(edges.shape[0]):
             y0 = edges[k, 1]

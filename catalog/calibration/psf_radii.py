@@ -6,9 +6,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import cumulative_simpson
 from scipy.interpolate import CubicSpline
-from scipy.special import i0e
 
 
 def interpolate_radii(
@@ -52,7 +50,7 @@ def blurred_radii(
     """
     if sigma == 0.0:
         return radius
-    from catalog.calibration.psf_kernels import blur_curves
+    from catalog.calibration.psf_blur_kernels import blur_curves
 
     curves = radius.reshape(-1, radius.shape[-1]).astype(float)
     blurred = blur_curves(curves, fraction, float(sigma), _rice_table(), _RICE_STEP)
@@ -65,6 +63,9 @@ _RICE_STEP = 0.02
 @cache
 def _rice_table() -> NDArray[np.float64]:
     """P(distance < v) of a Gaussian of unit width centred u from the origin, on u = 0-6.5, v = 0-13."""
+    from scipy.integrate import cumulative_simpson
+    from scipy.special import i0e
+
     u = np.arange(0.0, 6.5 + _RICE_STEP, _RICE_STEP)[:, None]
     v = np.arange(0.0, 13.0 + _RICE_STEP, _RICE_STEP)
     density = v * np.exp(-0.5 * (v - u) ** 2) * i0e(u * v)

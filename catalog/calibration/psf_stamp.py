@@ -85,24 +85,15 @@ class PsfStamp:
 
     def density(self, dx: NDArray[np.float64], dy: NDArray[np.float64]) -> NDArray[np.float64]:
         """Fraction of all photons per arcsec2 at offsets (arcsec, shape (n,)), linear between pixels."""
-        last = self.size - 1
-        u, v = dx / self.pixel + 0.5 * last, dy / self.pixel + 0.5 * last
-        inside = (u >= 0) & (v >= 0) & (u <= last) & (v <= last)
-        column, row = (
-            np.minimum(u[inside].astype(np.intp), last - 1),
-            np.minimum(v[inside].astype(np.intp), last - 1),
-        )
-        a, b = u[inside] - column, v[inside] - row
-        lower = self.image[row, column] * (1 - a) + self.image[row, column + 1] * a
-        upper = self.image[row + 1, column] * (1 - a) + self.image[row + 1, column + 1] * a
-        found = np.zeros(len(u))
-        found[inside] = (lower * (1 - b) + upper * b) / self.pixel**2
-        # Between the outermost pixel centres and the edge there is the wing's innermost ring, near enough.
-        ring = np.searchsorted(self.wing_radius, np.hypot(dx[~inside], dy[~inside]), side="right") - 1
-        per_area = self.wing_fraction / (np.pi * np.diff(self.wing_radius**2))
-        known = ring < len(per_area)
-        found[~inside] = np.where(known, per_area[np.clip(ring, 0, len(per_area) - 1)], 0.0)
-        return found
+        from catalog.calibration.psf_kernels import density_at
+
+        offsets = (np.asarray(part, dtype=np.float64) for part in (dx, dy))
+        return np.asarray(density_at(self.image, self.pixel, self.wing_radius, self._wing_density, *offsets))
+
+    @cached_property
+    def _wing_density(self) -> NDArray[np.float64]:
+        """Fraction of all photons per arcsec2 in each ring."""
+        return np.asarray(self.wing_fraction / (np.pi * np.diff(self.wing_radius**2)))
 
     def fraction_in_circle(self, dx: float, dy: float, radius: float, holes: ArrayLike = _NO_HOLES) -> float:
         """Fraction of all photons in a circle minus the union of other circles.
@@ -125,9 +116,12 @@ class PsfStamp:
 
     def fraction_in_polygon(self, polygon: Polygon | MultiPolygon) -> float:
         """Fraction of all photons in a shapely polygon (holes and parts allowed), arcsec from the source."""
+        return self.fraction_in_edges(_edges(polygon))
+
+    def fraction_in_edges(self, edges: NDArray[np.float64]) -> float:
+        """The same for closed rings given as edges: rows x0, y0, x1, y1, even-odd rule."""
         from catalog.calibration.psf_kernels import points_in_polygon, sum_polygon
 
-        edges = _edges(polygon)
         if edges.shape[0] == 0:
             return 0.0
         total = float(sum_polygon(self._row_sums, self.pixel, edges))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.io import fits
-from astropy.wcs import WCS, FITSFixedWarning
 from numpy.typing import ArrayLike, NDArray
 
 from catalog.errors import CalibrationError
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+    from astropy.wcs import WCS
 
 Array = NDArray[np.float64]
 
@@ -48,6 +51,8 @@ def read_sky_image(path: Path, todo: str) -> SkyImage:
     CalibrationError
         When it holds no image with celestial coordinates and positive values (code CALIBRATION_FILE).
     """
+    from astropy.io import fits
+    from astropy.wcs import WCS, FITSFixedWarning
 
     def refusal(what: str) -> CalibrationError:
         return CalibrationError(what, path, todo, code="CALIBRATION_FILE")

@@ -165,6 +165,7 @@ def _from_hdus(hdus: Any, path: Path) -> TableModel:
     low, high = (np.asarray(energies[name], dtype=float) for name in ("ENERG_LO", "ENERG_HI"))
     if not (high > low).all() or not np.allclose(low[1:], high[:-1], rtol=1e-5):
         raise CalibrationError("energies do not follow each other", path, _WANTED, code="TABLE_MODEL")
+    _refuse_unknown(primary, path)
     parameters = [_parameter(row, number < inner) for number, row in enumerate(rows)]
     redshift = _truth(primary.get("REDSHIFT", False))
     if redshift:
@@ -173,10 +174,18 @@ def _from_hdus(hdus: Any, path: Path) -> TableModel:
         name=str(primary.get("MODLNAME", path.stem)).strip(),
         edges=np.append(low, high[-1]),
         parameters=tuple(parameters),
-        grid=_grid(spectra, parameters[:inner], added, path),
+        grid=_grid(spectra, parameters[:inner], added, low.size, path),
         redshift=redshift,
         additive=_truth(primary.get("ADDMODEL", True)),
     )
+
+
+def _refuse_unknown(primary: Any, path: Path) -> None:
+    """Refuse what would change the spectra and is not followed here."""
+    several, scaled = int(primary.get("NXFLTEXP", 1)) > 1, _truth(primary.get("ESCALE", False))
+    what = "several spectra for each set of parameters" if several else "a scale of energies as a parameter"
+    if several or scaled:
+        raise CalibrationError(f"the table has {what}", path, "give a table without", code="TABLE_MODEL")
 
 
 def _parameter(row: Any, interpolated: bool) -> TableParameter:
@@ -194,7 +203,7 @@ def _parameter(row: Any, interpolated: bool) -> TableParameter:
     )
 
 
-def _grid(spectra: Any, inner: list[TableParameter], added: int, path: Path) -> Array:
+def _grid(spectra: Any, inner: list[TableParameter], added: int, n_energy: int, path: Path) -> Array:
     """Sort the rows onto the grid; a row that is missing or there twice is an error."""
     columns = ["INTPSPEC", *(f"ADDSP{number:03d}" for number in range(1, added + 1))]
     names = {name.upper(): name for name in spectra.dtype.names}
@@ -202,6 +211,10 @@ def _grid(spectra: Any, inner: list[TableParameter], added: int, path: Path) -> 
     flux = np.array([np.asarray(spectra[name], dtype=float) for name in columns])
     if not np.isfinite(flux).all():
         raise CalibrationError("spectra that are no numbers", path, _WANTED, code="TABLE_MODEL")
+    if flux.shape[2] != n_energy:
+        raise CalibrationError(
+            f"spectra of {flux.shape[2]} values for {n_energy} energies", path, _WANTED, code="TABLE_MODEL"
+        )
     values = np.asarray(spectra["PARAMVAL"], dtype=float).reshape(flux.shape[1], -1)[:, : len(inner)]
     sizes = [len(parameter.values) for parameter in inner]
     grid = np.full((len(columns), *sizes, flux.shape[2]), np.nan)

@@ -63,6 +63,7 @@ class AreaTable:
     optics: BuiltinArea = field(repr=False)
     name: str = "area table"
     digest: str = ""
+    _made: dict[tuple[int, bytes], NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def identity(self) -> str:
@@ -90,6 +91,11 @@ class AreaTable:
         """Whether the table has dates."""
         return bool(self.date[0] != ALL_DATES)
 
+    @property
+    def linear_angles(self) -> NDArray[np.float64] | None:
+        """None: nodes may lie at any angle and azimuth."""
+        return None
+
     def extrapolated(self, decimal_year: float) -> bool:
         """Whether the date lies more than a year outside the table's dates.
 
@@ -109,8 +115,7 @@ class AreaTable:
             nodes = array
         elif own.size:
             nodes = own
-        flat = self.curve[nodes] / self.optics.vignetting(self.theta[nodes], self.energy)
-        flat = flat * self._chip_ratio(chip_id, nodes)
+        flat = self._flat(chip_id, nodes)
         order = np.argsort(self.theta[nodes], kind="stable")
         groups = np.split(order, np.flatnonzero(np.diff(self.theta[nodes][order]) > _SAME_ANGLE) + 1)
         angles = np.array([self.theta[nodes][group].mean() for group in groups])
@@ -130,6 +135,14 @@ class AreaTable:
         np.divide(flat[outer], flat[inner], out=trend, where=flat[inner] > 0)
         steps = (theta**2 - angles[-1] ** 2) / (angles[-1] ** 2 - angles[-2] ** 2)
         return np.asarray(inside * np.clip(trend, *_STEEPEST) ** np.clip(steps, 0.0, _FARTHEST)[..., None])
+
+    def _flat(self, chip_id: int, nodes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Curves of nodes without vignetting, as of a chip, shape (len(nodes), n_energy); made once."""
+        key = (chip_id, nodes.tobytes())
+        if key not in self._made:
+            bare = self.curve[nodes] / self.optics.vignetting(self.theta[nodes], self.energy)
+            self._made[key] = bare * self._chip_ratio(chip_id, nodes)
+        return self._made[key]
 
     def _nearest(
         self, group: NDArray[np.int64], nodes: NDArray[np.int64], phi: NDArray[np.float64]
@@ -183,7 +196,8 @@ def read_area_table(path: str | Path) -> AreaTable:
         raise _refusal(f"no column {', '.join(missing)}", path)
     try:
         columns: dict[str, NDArray[np.float64]] = {
-            name: np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan)
+            # Plain arrays: a column of a table is slow in every operation.
+            name: np.array(np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan))
             for name in COLUMNS
             if name in table.colnames
         }

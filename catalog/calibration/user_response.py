@@ -66,6 +66,11 @@ class ArfArea:
             return np.broadcast_to(curve, (*angle.shape, energy.size)).copy()
         return np.asarray(curve * self.optics.vignetting(angle, energy))
 
+    @property
+    def linear_angles(self) -> NDArray[np.float64] | None:
+        """Those of the vignetting; of an ARF taken as it is, one."""
+        return np.zeros(1) if self.optics is None else self.optics.linear_angles
+
     def extrapolated(self, decimal_year: float) -> bool:
         """Never: the file is the user's word for this observation."""
         return False

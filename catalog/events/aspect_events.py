@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from catalog.errors import InputFileError
 from catalog.events.aspect import Aspect, coverage, sample_times
@@ -165,6 +164,8 @@ def _fit_dither(
     time: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64], float], float]:
     """Periods, coefficients and origin of the dither, and the rms residual of the events."""
+    from scipy.optimize import minimize
+
     origin = float(time.mean())
     observed = np.column_stack([x, y])
 

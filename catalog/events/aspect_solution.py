@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from catalog.errors import InputFileError
 from catalog.events.aspect import Aspect
 from catalog.events.chip_geometry import FOCAL_LENGTH_MM
-from catalog.events.fits_file import check_observation, open_fits
+from catalog.events.fits_file import check_observation, is_table, open_fits
 from catalog.events.header import ObservationHeader
 from catalog.events.pointing import mean_pointing
 from catalog.events.sky_frame import SkyFrame
@@ -64,7 +63,7 @@ def _read_table(path: Path, obs_id: str) -> NDArray[np.float64]:
     with open_fits(path) as hdus:
         check_observation(hdus, obs_id, path, "an aspect solution")
         for hdu in hdus:
-            if not isinstance(hdu, fits.BinTableHDU):
+            if not is_table(hdu):
                 continue
             names = {name.lower(): name for name in hdu.columns.names}
             if set(_COLUMNS) <= set(names) and len(hdu.data):

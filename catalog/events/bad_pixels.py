@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from catalog.errors import InputFileError
 from catalog.events.detector import ACIS, Detector
-from catalog.events.fits_file import check_observation, open_fits
+from catalog.events.fits_file import check_observation, is_table, open_fits
+
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 _COLUMNS = ("chipx", "chipy")
 _TODO = "give the ...bpix1.fits file of the observation"
@@ -113,7 +116,7 @@ def table_chips(
 
 
 def _read_table(hdu: fits.hdu.base.ExtensionHDU, path: Path, detector: Detector) -> BadPixels | None:
-    if not isinstance(hdu, fits.BinTableHDU):
+    if not is_table(hdu):
         return None
     names = {name.lower(): name for name in hdu.columns.names}
     if not set(_COLUMNS) <= set(names):

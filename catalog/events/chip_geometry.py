@@ -25,6 +25,24 @@ DET_PIXEL_RAD = ACIS.det_pixel_rad
 BACK_ILLUMINATED = (5, 7)
 
 
+@dataclass(frozen=True)
+class Mounting:
+    """How ACIS stood in an observation: SIM position and mean offsets as in `ObservationHeader`."""
+
+    obs_id: str
+    sim_x: float | None
+    sim_y: float | None
+    sim_z: float | None
+    dy_avg: float | None = None
+    dz_avg: float | None = None
+    dth_avg: float | None = None
+
+    @property
+    def imager(self) -> Detector:
+        """The detector."""
+        return ACIS
+
+
 @dataclass(frozen=True, eq=False)
 class FocalPlane:
     """Chips as they lie in the detector plane of one observation.
@@ -51,7 +69,7 @@ class FocalPlane:
         return _apply(self.to_chip, ccd_id, detx, dety)
 
 
-def focal_plane(header: ObservationHeader) -> FocalPlane:
+def focal_plane(header: ObservationHeader | Mounting) -> FocalPlane:
     """Geometry at the SIM position and mean aspect offsets (DY, DZ, DTH_AVG; absent means 0) of a header.
 
     Raises

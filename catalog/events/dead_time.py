@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from catalog.errors import InputFileError
 from catalog.events.aspect import coverage
 from catalog.events.event_list import EventList
-from catalog.events.fits_file import check_observation, open_fits
+from catalog.events.fits_file import check_observation, is_table, open_fits
 from catalog.events.good_times import GoodTimes
 
 _TODO = "give the hrcf...dtf1.fits file of the observation"
@@ -65,7 +64,7 @@ def read_dead_time(path: str | Path, obs_id: str) -> DeadTime:
     with open_fits(where) as hdus:
         check_observation(hdus, obs_id, where, "a dead time file")
         for hdu in hdus:
-            names = {n.lower(): n for n in hdu.columns.names} if isinstance(hdu, fits.BinTableHDU) else {}
+            names = {n.lower(): n for n in hdu.columns.names} if is_table(hdu) else {}
             if not {"time", "dtf"} <= set(names) or not len(hdu.data):
                 continue
             time, factor = (np.asarray(hdu.data[names[name]], dtype=float) for name in ("time", "dtf"))

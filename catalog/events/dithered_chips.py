@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import fftconvolve
+from scipy import fft
 
 from catalog.events.aspect import Aspect, sample_times
 from catalog.events.field_of_view import FieldOfView
@@ -107,13 +107,22 @@ def fold_dither(
         kernel = _kernel(paths[chip], half)
         # A pixel is seen by the positions whose mean place lies one shift away: a convolution with the
         # mirrored shifts.
-        folded = fftconvolve(pixels.image[k].astype(float), kernel[::-1, ::-1], mode="full")
+        folded = _convolved(pixels.image[k].astype(float), kernel[::-1, ::-1])
         for group in pixels.passing_groups:
             if group.chip_index == k:
                 _remove(folded, group, view, aspect, good_times[chip], half)
         folded = np.where(folded < _ROUNDING, 0.0, np.where(folded > 1.0 - _ROUNDING, 1.0, folded))
         images.append((folded * live_share[chip]).astype(np.float32))
     return DitheredChips(view, np.stack(images), half)
+
+
+def _convolved(image: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Full convolution of two images by their transforms."""
+    # Not by scipy.signal, whose import takes longer than all transforms of an observation.
+    shape = [a + b - 1 for a, b in zip(image.shape, kernel.shape, strict=True)]
+    fast = [fft.next_fast_len(length, real=True) for length in shape]
+    found = fft.irfft2(fft.rfft2(image, fast) * fft.rfft2(kernel, fast), fast)
+    return np.asarray(found[: shape[0], : shape[1]])
 
 
 def _shifts(view: FieldOfView, chip: int, aspect: Aspect, times: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from catalog.errors import InputFileError, UnsupportedDataError
 from catalog.events.data_subspace import filtered_ranges
 from catalog.events.detector import Detector, detector_of_header
 from catalog.events.good_times import GoodTimes
+
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 _BAD_SHARE = 0.1
 #: No observation of Chandra pauses for so long; an orbit, hence the longest observation, takes 64 h.
@@ -75,7 +77,7 @@ def check_single_header(header: Mapping[str, Any], path: Path) -> None:
     if said:
         raise _merged(f"{said[0]} is '{str(header.get(said[0])).strip()}'", path)
     identifiers = set(re.split(r"[\s,;+&|]+", str(header.get("OBS_ID", "")).strip()))
-    if isinstance(header, fits.Header):
+    if hasattr(header, "cards"):
         identifiers |= {str(value).strip() for value in _values(header, "OBS_ID")}
     if len(identifiers) > 1:
         raise _merged("OBS_ID names several observations", path)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from catalog.errors import InputFileError
 from catalog.events.detector import Detector
+
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 Columns = dict[str, NDArray[Any]]
 

@@ -6,16 +6,15 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from catalog.errors import InputFileError
 from catalog.events import event_checks, event_columns
 from catalog.events.energy_cut import energy_cut
-from catalog.events.fits_file import open_fits
+from catalog.events.fits_file import is_table, open_fits
 from catalog.events.good_times import (
     GoodTimes,
     all_good_times,
@@ -26,6 +25,9 @@ from catalog.events.good_times import (
 from catalog.events.header import ObservationHeader, parse_header
 from catalog.events.pointing import Pointing, mean_pointing
 from catalog.events.sky_frame import SkyFrame, parse_sky_frame
+
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 _TODO = "give a level-2 event list"
 
@@ -145,6 +147,13 @@ def read_event_list(
     return events if within is None and not len(exclude) else restrict_times(events, within, exclude)
 
 
+def read_event_header(path: str | os.PathLike[str]) -> ObservationHeader:
+    """Keywords of an event list, its events left alone; raises as `read_event_list`."""
+    where = Path(path)
+    with open_fits(where, complete=False) as hdus:
+        return parse_header(_events_table(hdus, where)[0], where)
+
+
 def read_gti_file(path: str | os.PathLike[str]) -> GoodTimes:
     """Good times of a FITS file: the union of its GTI tables.
 
@@ -238,7 +247,7 @@ def _read(hdus: fits.HDUList, path: Path) -> EventList:
 
 def _events_table(hdus: fits.HDUList, path: Path) -> tuple[fits.Header, fits.BinTableHDU]:
     """The event table, with the cards of the primary header where its own header lacks them."""
-    if "EVENTS" not in hdus or not isinstance(hdus["EVENTS"], fits.BinTableHDU):
+    if "EVENTS" not in hdus or not is_table(hdus["EVENTS"]):
         raise InputFileError("no EVENTS table", path, _TODO, code="NO_EVENTS_TABLE")
     table = hdus["EVENTS"]
     header = table.header.copy()

@@ -10,11 +10,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from astropy.io import fits
-from astropy.utils.exceptions import AstropyWarning
+from typing import TYPE_CHECKING, Any
 
 from catalog.errors import InputFileError, MissingFileError
+
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 _BLOCK = 2880
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -48,6 +49,10 @@ def open_fits(path: str | os.PathLike[str], *, complete: bool = True) -> Iterato
     InputFileError
         NOT_FITS, TRUNCATED_FITS, or UNREADABLE_FILE.
     """
+    # A large library, which commands without FITS files do not wait for.
+    from astropy.io import fits
+    from astropy.utils.exceptions import AstropyWarning
+
     where = Path(path)
     magic = _first_bytes(where)
     zipped = magic.startswith(_GZIP_MAGIC)
@@ -71,6 +76,13 @@ def open_fits(path: str | os.PathLike[str], *, complete: bool = True) -> Iterato
                 size = source.getbuffer().nbytes if isinstance(source, io.BytesIO) else where.stat().st_size
                 _check_complete(hdus, size, where)
             yield hdus
+
+
+def is_table(hdu: Any) -> bool:
+    """Whether an extension is a binary table."""
+    from astropy.io import fits
+
+    return isinstance(hdu, fits.BinTableHDU)
 
 
 def check_observation(hdus: fits.HDUList, obs_id: str, path: Path, kind: str) -> None:

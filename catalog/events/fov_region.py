@@ -5,17 +5,19 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
-from astropy.io import fits
-from astropy.utils.exceptions import AstropyWarning
 from shapely.geometry import MultiPolygon, Polygon
 
 from catalog.errors import InputFileError
 from catalog.events.field_of_view import FieldOfView
-from catalog.events.fits_file import open_fits
+from catalog.events.fits_file import is_table, open_fits
 from catalog.events.sky_frame import SkyFrame
+
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 _TODO = "give a fov1.fits file, or a ds9 region file with polygons in celestial coordinates"
 
@@ -67,7 +69,7 @@ def cut_field_of_view(view: FieldOfView, region: Polygon | MultiPolygon, path: s
 
 
 def _from_table(hdu: fits.hdu.base.ExtensionHDU) -> list[Polygon]:
-    if not isinstance(hdu, fits.BinTableHDU):
+    if not is_table(hdu):
         return []
     names = {name.lower(): name for name in hdu.columns.names}
     if not {"shape", "x", "y"} <= set(names):
@@ -86,6 +88,7 @@ def _from_table(hdu: fits.hdu.base.ExtensionHDU) -> list[Polygon]:
 
 def _from_ds9(path: Path, frame: SkyFrame) -> list[Polygon]:
     # The package is heavy: imported where a region file is read.
+    from astropy.utils.exceptions import AstropyWarning
     from regions import PolygonSkyRegion, Regions
 
     if not path.exists():

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import ArrayLike, NDArray
 
 from catalog.events.data_subspace import filtered_ranges, table_references
+from catalog.events.fits_file import is_table
+
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +154,7 @@ def all_good_times(hdus: fits.HDUList) -> GoodTimes | None:
 
 
 def _is_good_time_table(hdu: fits.hdu.base.ExtensionHDU) -> bool:
-    if not isinstance(hdu, fits.BinTableHDU):
+    if not is_table(hdu):
         return False
     columns = {name.upper() for name in hdu.columns.names}
     named = hdu.name.upper().startswith(("GTI", "STDGTI")) or hdu.header.get("HDUCLAS1") == "GTI"

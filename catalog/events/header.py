@@ -64,6 +64,10 @@ class ObservationHeader:
         pixels.
     data_class
         DATACLAS: OBSERVED or SIMULATED.
+    fp_temp
+        Temperature of the focal plane of ACIS, K.
+    cti_app, cti_corrected
+        CTI_APP (how charge transfer was corrected, by chip), and whether it was.
     """
 
     obs_id: str
@@ -109,6 +113,9 @@ class ObservationHeader:
     pix_adj: str | None = None
     rand_sky: float | None = None
     data_class: str | None = None
+    fp_temp: float | None = None
+    cti_app: str | None = None
+    cti_corrected: bool = False
 
     @property
     def imager(self) -> Detector:
@@ -188,6 +195,9 @@ def parse_header(header: Mapping[str, Any], path: str | Path) -> ObservationHead
         pix_adj=keys.text("PIX_ADJ"),
         rand_sky=keys.number("RAND_SKY"),
         data_class=keys.text("DATACLAS"),
+        fp_temp=keys.number("FP_TEMP"),
+        cti_app=keys.text("CTI_APP"),
+        cti_corrected=header.get("CTI_CORR") is True,
     )
 
 

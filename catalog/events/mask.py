@@ -10,15 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from catalog.errors import InputFileError
 from catalog.events.bad_pixels import pixel_ranges, table_chips
 from catalog.events.detector import ACIS, Detector
-from catalog.events.fits_file import check_observation, open_fits
+from catalog.events.fits_file import check_observation, is_table, open_fits
+
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 _TODO = "give the ...msk1.fits file of the observation"
 
@@ -61,7 +64,7 @@ def read_mask(path: str | Path, obs_id: str, detector: Detector = ACIS) -> Mask:
     with open_fits(where) as hdus:
         check_observation(hdus, obs_id, where, "a mask file")
         for hdu in hdus:
-            if not isinstance(hdu, fits.BinTableHDU):
+            if not is_table(hdu):
                 continue
             names = {name.lower(): name for name in hdu.columns.names}
             if {"shape", "chipx", "chipy"} <= set(names):

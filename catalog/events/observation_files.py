@@ -8,13 +8,15 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from astropy.io import fits
+from typing import TYPE_CHECKING
 
 from catalog.errors import MissingFileError, UserError
 from catalog.events.companion_files import Companions, find_companions
 from catalog.events.fits_file import open_fits
 from catalog.events.header import ancillary_names
+
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 _EVENT_NAME = re.compile(r"evt2.*\.fits?(\.gz)?$", re.IGNORECASE)
 _FITS_NAME = re.compile(r"\.(fits?|evt2?)(\.gz)?$", re.IGNORECASE)

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import Connection, Select, column, exists, literal_column, select, table
+from sqlalchemy import Connection, Select, column, exists, func, literal_column, select, table
 from sqlalchemy.exc import DBAPIError
 
 from catalog import __version__
 from catalog.band import CSC_SUFFIX
 from catalog.errors import SettingsError, UnknownNameError
 from catalog.export.band_columns import flags_name, limit_names, split_band
+from catalog.export.column_buffer import ColumnBuffer, fill_value
 from catalog.export.table import Column, ExportTable
 from catalog.export.where_clause import check_expression, query_failure, unknown_column
 from catalog.schema.column import ColumnDefinition
@@ -23,17 +23,10 @@ from catalog.schema.views import view_columns
 
 View = Literal["catalog", "detections"]
 
-_BATCH = 10_000
+_BATCH = 250
+"""Rows that are turned into numbers together: few enough to stay in the processor's cache."""
 _ORDER = ("ra", "dec", "source_id", "obs_id", "band", "role", "date_obs", "livetime")
 _ALWAYS = ("name", "ra", "dec", "obs_id", "radius_aper", "run_id", "flags")
-_TYPES: dict[str, tuple[Any, Any]] = {
-    "int": (np.int64, 0),
-    "bigint": (np.int64, 0),
-    "float": (np.float64, np.nan),
-    "bool": (np.bool_, False),
-    "text": (np.str_, ""),
-    "time": (np.str_, ""),
-}
 
 
 def select_rows(
@@ -145,19 +138,18 @@ def _chosen_recipe(connection: Connection, view: str, recipe: str | None) -> tup
 def _fetch(
     connection: Connection, view: str, fetched: list[ColumnDefinition], recipe: str, where: str | None
 ) -> dict[str, Column]:
-    names = [definition.name for definition in fetched]
     every = [item.definition.name for item in view_columns(view)]
-    statement: Select[*tuple[Any, ...]] = select(*(column(name) for name in names)).select_from(table(view))
-    statement = statement.where(column("recipe") == recipe)
+    rows: Select[*tuple[Any, ...]] = select(*(column(item.name) for item in fetched)).select_from(table(view))
+    rows = rows.where(column("recipe") == recipe)
     if where is not None:
         check_expression(where, every, view)
-        statement = statement.where(literal_column(f"({where})"))
-    pieces: list[list[Column]] = []
+        rows = rows.where(literal_column(f"({where})"))
     try:
-        for rows in connection.execute(statement).partitions(_BATCH):
-            pieces.append(
-                [masked_column(*item) for item in zip(fetched, zip(*rows, strict=True), strict=True)]
-            )
+        number = int(connection.scalar(rows.with_only_columns(func.count())) or 0)
+        buffers = [ColumnBuffer(definition, number) for definition in fetched]
+        for part in connection.execute(rows, execution_options={"yield_per": _BATCH}).partitions():
+            for buffer, cells in zip(buffers, zip(*part, strict=True), strict=True):
+                buffer.extend(cells)
     except DBAPIError as error:
         if where is None:
             raise
@@ -165,22 +157,18 @@ def _fetch(
         if failure is error:
             raise
         raise failure from None
-    return _in_order(fetched, pieces or [[masked_column(definition, ()) for definition in fetched]])
+    return _in_order(fetched, buffers)
 
 
-def _in_order(fetched: list[ColumnDefinition], pieces: list[list[Column]]) -> dict[str, Column]:
-    """Join the pieces column by column, freeing them meanwhile, and sort the rows."""
-    concatenate: Any = np.ma.concatenate
+def _in_order(fetched: list[ColumnDefinition], buffers: list[ColumnBuffer]) -> dict[str, Column]:
+    """Sort the rows, freeing each buffer when its column is done."""
     joined: dict[str, Column] = {}
     for definition in reversed(fetched):
-        joined[definition.name] = _without_needless(
-            definition, concatenate([piece.pop() for piece in pieces])
-        )
+        joined[definition.name] = buffers.pop().column()
     # The engines collate text each in its own way, so that the order is made here.
-    keys = [
-        joined[name].filled(_TYPES[d.kind][1]) for name in reversed(_ORDER) for d in fetched if d.name == name
-    ]
-    order = np.lexsort(keys)
+    kinds = {definition.name: definition for definition in fetched}
+    ordering = [name for name in reversed(_ORDER) if name in kinds]
+    order = np.lexsort([joined[name].filled(fill_value(kinds[name])) for name in ordering])
     values: dict[str, Column] = {}
     for definition in fetched:
         column = joined.pop(definition.name)
@@ -188,35 +176,8 @@ def _in_order(fetched: list[ColumnDefinition], pieces: list[list[Column]]) -> di
     return values
 
 
-def _without_needless(definition: ColumnDefinition, values: Column) -> Column:
-    """A column without NULL needs no mask, one of NULL alone no values of its own."""
-    mask = np.ma.getmaskarray(values)
-    if not mask.any():
-        return np.ma.MaskedArray(values.data)
-    if mask.all() and definition.kind == "float":
-        data, mask = np.broadcast_to(np.nan, values.shape), np.broadcast_to(np.True_, values.shape)
-        return np.ma.MaskedArray(data, mask=mask, fill_value=np.nan)
-    return values
-
-
 def _is_empty(column: Column) -> bool:
     return column.dtype.kind == "f" and column.strides == (0,)
-
-
-def masked_column(definition: ColumnDefinition, cells: Sequence[Any]) -> Column:
-    """Return cells as the database gives them, None for NULL, as a masked array of the column's type."""
-    kind, fill = _TYPES[definition.kind]
-    if definition.kind == "float":
-        # The database holds no NaN: it is None that becomes one.
-        data: NDArray[Any] = np.array(cells, dtype=kind)
-        return np.ma.MaskedArray(data, mask=np.isnan(data), fill_value=fill)
-    if None not in cells:
-        return np.ma.MaskedArray(
-            np.array(cells, dtype=kind), mask=np.zeros(len(cells), bool), fill_value=fill
-        )
-    mask = np.array([cell is None for cell in cells], dtype=bool)
-    data = np.array([fill if cell is None else cell for cell in cells], dtype=kind)
-    return np.ma.MaskedArray(data, mask=mask, fill_value=fill)
 
 
 def _describe_runs(connection: Connection, run_id: Column) -> tuple[str, ...]:

@@ -75,6 +75,8 @@ class FileNames:
         How many those are.
     band
         Name of the band of images.
+    merged
+        Whether they are those of all observations together; ObsID and place do not matter then.
     """
 
     style: str
@@ -84,14 +86,18 @@ class FileNames:
     place: int
     number: int
     band: str
+    merged: bool = False
 
     def path(self, kind: str) -> str | None:
         """Path of a file below the folder asked for; None for a kind that the system does not have."""
         coordinates = self.name.split()[-1].removeprefix("J")
         if self.style == "srcflux":
-            several = f"obi{self.place:03d}_" if self.number > 1 else ""
+            several = f"obi{self.place:03d}_" if self.number > 1 and not self.merged else ""
             return f"{several}{self.source_id:04d}_{_SRCFLUX[kind].format(band=self.band)}"
         if self.style == "acis-extract":
             known = _ACIS_EXTRACT.get(kind)
-            return None if known is None else f"{coordinates}/{self.obs_id}/{known}"
-        return f"J{coordinates}/{self.obs_id}/{_OWN[kind].format(band=self.band)}"
+            below = "" if self.merged else f"{self.obs_id}/"
+            return None if known is None else f"{coordinates}/{below}{known}"
+        return (
+            f"J{coordinates}/{'merged' if self.merged else self.obs_id}/{_OWN[kind].format(band=self.band)}"
+        )

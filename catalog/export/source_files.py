@@ -15,8 +15,16 @@ from catalog.apertures.region import Region, clip_to_field
 from catalog.band import Band, parse_band
 from catalog.calibration.provider import Calibration
 from catalog.calibration.psf_image import PsfModel, read_psf_image
+from catalog.calibration.psf_stamp import PsfStamp
 from catalog.errors import ProjectError, SettingsError, UnknownNameError
 from catalog.export.event_cutout import EventCutter
+from catalog.export.merged_source_files import (
+    MergedGrid,
+    MergedPart,
+    left_out_of_merges,
+    merged_contents,
+    merged_part,
+)
 from catalog.export.region_files import region_text
 from catalog.export.sky_image import Card, header_of, image_bytes, observation_cards, sky_cards
 from catalog.export.source_file_names import STYLES, FileNames
@@ -36,6 +44,7 @@ from catalog.stages.work import FieldInput, field_inputs
 
 _NEIGHBOURHOOD = 25.0
 """Arcsec: half the width of the neighbourhood (ACIS Extract's), unless the regions reach farther."""
+_MERGED_CARDS = ("BAND", "ENERG_LO", "ENERG_HI", "ENERG_EF", "RECIPE")
 
 
 @dataclass
@@ -77,6 +86,7 @@ def write_source_files(
     obs_id: str | None = None,
     recipe: str = "default",
     band: str | None = None,
+    merged: bool = False,
 ) -> WrittenFiles:
     """Write events, images, PSF and regions of sources, observation by observation.
 
@@ -96,6 +106,8 @@ def write_source_files(
         Whose regions.
     band
         Band of the images; the widest of the recipe unless given.
+    merged
+        Whether to write the files of all observations of a source together, too.
 
     Raises
     ------
@@ -109,9 +121,13 @@ def write_source_files(
     """
     if style not in STYLES:
         raise SettingsError("unknown style", style, f"choose from {', '.join(STYLES)}", code="UNKNOWN_STYLE")
+    if merged and obs_id is not None:
+        raise SettingsError("merged files of one observation", obs_id, "leave out --obs or --merged")
     wanted = _load(project, names, obs_id, recipe)
     result = WrittenFiles()
-    for place, item in enumerate(wanted.fields, start=1):
+    parts: dict[int, list[MergedPart]] = {row.id: [] for row in wanted.sources}
+    first: _Surroundings | None = None
+    for number, item in enumerate(wanted.fields, start=1):
         observed = observed_field(field_key(item))
         here = item.recipe_here(wanted.recipe)
         surroundings = _Surroundings(
@@ -124,15 +140,36 @@ def write_source_files(
             wanted.psf_images[item.event_set_id],
             EventCutter(observed.events),
         )
+        first = first or surroundings
         for row in wanted.sources:
             own = [
                 entry
                 for entry in wanted.regions
                 if entry.source_id == row.id and entry.event_set_id == item.event_set_id
             ]
-            number, used = len(wanted.fields), surroundings.band.name
-            files = FileNames(style, row.id, row.name, obs_id_of(item), place, number, used)
-            _one_source(surroundings, row, own, folder, files, result)
+            used = surroundings.band.name
+            files = FileNames(style, row.id, row.name, obs_id_of(item), number, len(wanted.fields), used)
+            by_role = _regions(surroundings, row, own, result)
+            if by_role is None:
+                continue
+            _write(_contents(surroundings, row, by_role, own, style), files, folder, result)
+            if not merged or (row.id, item.event_set_id) in wanted.left_out:
+                continue
+            part = _merged_part(surroundings, row, by_role) if surroundings.band == first.band else None
+            if part is not None:
+                parts[row.id].append(part)
+            else:
+                where = f"source {row.id} in ObsID {obs_id_of(item)}"
+                result.remarks.append(f"{where}: another detector or a grating, not in the merged files")
+    for row in wanted.sources:
+        if parts[row.id] and first is not None:
+            files = FileNames(
+                style, row.id, row.name, "", 0, len(parts[row.id]), first.band.name, merged=True
+            )
+            energies = first.band if first.item.has_energies else None
+            cards = [card for card in _cards(first) if card[0] in _MERGED_CARDS]
+            contents = merged_contents(parts[row.id], MergedGrid(row.ra, row.dec), energies, cards)
+            _write(contents, files, folder, result)
     return result
 
 
@@ -145,6 +182,7 @@ class _Wanted:
     regions: list[StoredRegion]
     recipe: Recipe
     psf_images: dict[int, dict[int, Path]]
+    left_out: set[tuple[int, int]]
 
 
 def _load(project: Project, names: Sequence[str], obs_id: str | None, recipe: str) -> _Wanted:
@@ -161,7 +199,8 @@ def _load(project: Project, names: Sequence[str], obs_id: str | None, recipe: st
             }
             for item in inputs
         }
-        stored = stored_recipes(connection, [recipe])[0].recipe
+        stored = stored_recipes(connection, [recipe])[0]
+        left_out = left_out_of_merges(connection, stored.id)
     seen = {entry.event_set_id for entry in regions}
     fields = [item for item in inputs if item.event_set_id in seen]
     if not fields:
@@ -171,7 +210,7 @@ def _load(project: Project, names: Sequence[str], obs_id: str | None, recipe: st
             "`srccat run` makes them where an observation sees the source",
             code="NO_REGIONS",
         )
-    return _Wanted(sources, fields, regions, stored, images)
+    return _Wanted(sources, fields, regions, stored.recipe, images, left_out)
 
 
 def _band(recipe: Recipe, text: str | None) -> Band:
@@ -181,36 +220,48 @@ def _band(recipe: Recipe, text: str | None) -> Band:
     return next((band for band in known if band.name == text), None) or parse_band(text)
 
 
-def _one_source(
-    here: _Surroundings,
-    row: SourceRow,
-    stored: Sequence[StoredRegion],
-    folder: Path,
-    files: FileNames,
-    result: WrittenFiles,
-) -> None:
+def _regions(
+    here: _Surroundings, row: SourceRow, stored: Sequence[StoredRegion], result: WrittenFiles
+) -> dict[str, Region] | None:
+    """Regions by role, clipped to the field; None, and a remark, where there is no aperture."""
     view = here.observed.field_of_view.region
     by_role = {entry.role: clip_to_field(entry.region, view) for entry in stored}
     where = f"source {row.id} in ObsID {obs_id_of(here.item)}"
     if "source" not in by_role or "background" not in by_role:
         result.remarks.append(f"{where}: no aperture")
-        return
+        return None
     if any(entry.waiting for entry in stored):
         result.remarks.append(f"{where}: drawn or released since the last run, not measured as it is here")
     if here.item.grating not in ("NONE", ""):
         result.remarks.append(f"{where}: no effective area with a grating in place, so no exposure and flux")
-    x, y = (
-        float(value[0])
-        for value in sky_positions(
-            here.observed.events.sky_frame, np.array([row.ra]), np.array([row.dec]), here.item.correction
-        )
-    )
-    contents: dict[str, bytes] = {
-        **_event_files(here, by_role, (x, y)),
-        **_image_files(here, by_role),
-        "psf": _psf_file(here, row, (x, y)),
-        **_region_files(here, row, stored, files.style),
+    return {role: by_role[role] for role in ("source", "background")}
+
+
+def _contents(
+    here: _Surroundings,
+    row: SourceRow,
+    regions: dict[str, Region],
+    stored: Sequence[StoredRegion],
+    style: str,
+) -> dict[str, bytes]:
+    """Files of one source in one observation, by kind."""
+    place = _place(here, row)
+    return {
+        **_event_files(here, regions, place),
+        **_image_files(here, regions),
+        "psf": _psf_file(here, row, place),
+        **_region_files(here, row, stored, style),
     }
+
+
+def _place(here: _Surroundings, row: SourceRow) -> tuple[float, float]:
+    """Sky pixel of a source in an observation."""
+    frame = here.observed.events.sky_frame
+    x, y = sky_positions(frame, np.array([row.ra]), np.array([row.dec]), here.item.correction)
+    return float(x[0]), float(y[0])
+
+
+def _write(contents: dict[str, bytes], files: FileNames, folder: Path, result: WrittenFiles) -> None:
     for kind, content in contents.items():
         name = files.path(kind)
         if name is None:
@@ -225,6 +276,16 @@ def _one_source(
             ) from None
         write_whole(path, content)
         result.paths.append(path)
+
+
+def _merged_part(here: _Surroundings, row: SourceRow, regions: dict[str, Region]) -> MergedPart | None:
+    """What an observation adds to the merged files; None where no effective area applies."""
+    if here.item.grating not in ("NONE", ""):
+        return None
+    response = (here.calibration, here.project.spectrum(), here.recipe.exposure.weighting)
+    place, grid = _place(here, row), MergedGrid(row.ra, row.dec)
+    stamp = _psf(here, row, place)[0]
+    return merged_part(here.observed, grid, place, regions, here.band, stamp, response)
 
 
 def _event_files(
@@ -283,14 +344,19 @@ def _cards(here: _Surroundings) -> list[Card]:
     ]
 
 
-def _psf_file(here: _Surroundings, row: SourceRow, place: tuple[float, float]) -> bytes:
+def _psf(here: _Surroundings, row: SourceRow, place: tuple[float, float]) -> tuple[PsfStamp, float, float]:
+    """The point spread function of a source, its off-axis angle (arcmin) and azimuth (degrees)."""
     pointing = here.observed.events.pointing
     theta, phi = (float(value) for value in pointing.off_axis(*place))
     psf: PsfModel = here.calibration.psf
     if row.id in here.psf_images:
         ra, dec = (float(value) for value in here.observed.events.sky_frame.to_world(*place))
         psf = read_psf_image(here.psf_images[row.id]).at(ra, dec)
-    stamp = psf.stamp(theta, phi, here.band.eff, pointing.roll)
+    return psf.stamp(theta, phi, here.band.eff, pointing.roll), theta, phi
+
+
+def _psf_file(here: _Surroundings, row: SourceRow, place: tuple[float, float]) -> bytes:
+    stamp, theta, phi = _psf(here, row, place)
     cards: list[Card] = [
         *psf_cards(stamp, here.observed.events.sky_frame, *place),
         ("CONTENT", "PSF", "fraction of all photons in each pixel"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import hypot, pi, sqrt
 
 import numpy as np
@@ -58,6 +59,7 @@ class ApertureClock:
         seen = float(length @ self.area)
         return self.area_ratio * float(length @ self.background) / seen if seen > 0 else 0.0
 
+    @cached_property
     def background_clock(self) -> ExposureClock:
         """Clock of the background region, where it saw something."""
         seen = self.background > 0

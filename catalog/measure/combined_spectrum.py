@@ -83,7 +83,12 @@ def combine_spectra(
         bkg_ratio=ratio,
         response=_combined_response(spectra, [item.response for item in spectra]),
         background_response=_combined_response(spectra, [item.background_response for item in spectra]),
+        neighbours=_sum([item.neighbours for item in spectra if item.neighbours is not None]),
     )
+
+
+def _sum(parts: Sequence[Array]) -> Array | None:
+    return np.sum(parts, axis=0) if parts else None
 
 
 def combined_background(

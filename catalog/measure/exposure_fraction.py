@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from catalog.apertures.region import Region
 from catalog.calibration.psf_stamp import PsfStamp
@@ -45,6 +44,8 @@ class GoodMap:
         """Good fraction at points in sky pixels."""
         if self.values is None:
             return np.full(np.shape(x), self.constant)
+        from scipy.ndimage import map_coordinates
+
         step = 2 * self.reach / (len(self.values) - 1)
         rows, columns = (y - self.y + self.reach) / step, (x - self.x + self.reach) / step
         found = map_coordinates(self.values, [rows, columns], order=1, mode="nearest")
@@ -95,9 +96,12 @@ def psf_mean(region: Region, good: GoodMap, stamp: PsfStamp, pixel_scale: float)
     """
     if good.values is None:
         return good.constant
-    u, v = np.meshgrid(good.x + stamp.dx / pixel_scale, good.y + stamp.dy / pixel_scale)
+    x, y = good.x + stamp.dx / pixel_scale, good.y + stamp.dy / pixel_scale
+    centre_x, centre_y, reach = region.shape.reach
+    near = np.ix_(np.abs(y - centre_y) <= reach, np.abs(x - centre_x) <= reach)
+    u, v = np.meshgrid(x[near[1][0]], y[near[0][:, 0]])
     inside = region.contains(u.ravel(), v.ravel())
-    weight = stamp.image.ravel()[inside]
+    weight = stamp.image[near].ravel()[inside]
     if weight.sum() <= 0:
         return area_mean(region, good)
     return min(1.0, float(np.average(good.at(u.ravel()[inside], v.ravel()[inside]), weights=weight)))

@@ -64,8 +64,16 @@ def exposure_at(
     chips = field.field_of_view.chip_at(x[chosen], y[chosen]).ccd_id
     theta, phi = field.events.pointing.off_axis(x[chosen], y[chosen])
     year = field.events.header.decimal_year
+    nodes = calibration.area_model.linear_angles
     for chip in np.unique(chips).tolist():
         rows = np.flatnonzero(chips == chip)
+        if nodes is not None:
+            at_nodes = band_area(
+                calibration, chip, year, nodes, np.zeros(nodes.size), band, spectrum, weighting
+            )
+            area = np.interp(theta[rows], nodes, at_nodes)
+            result[chosen[rows]] = area * field.live_time * good[chosen[rows]]
+            continue
         for part in np.array_split(rows, max(1, -(-rows.size // _AT_ONCE))):
             area = band_area(calibration, chip, year, theta[part], phi[part], band, spectrum, weighting)
             result[chosen[part]] = area * field.live_time * good[chosen[part]]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.apertures.region import Region
-from catalog.apertures.shape import Annulus, Circle, Shape
+from catalog.apertures.shape import Annulus, Circle, Shape, Union
 from catalog.band import Band
 from catalog.calibration.psf import PsfLibrary
 from catalog.calibration.psf_image import PsfModel
@@ -309,7 +309,7 @@ def _band_counts(
 
 
 def _mean_theta(field: ObservedField, region: Region, good: GoodMap) -> float:
-    if good.values is None and region.is_pure:
+    if good.values is None and region.is_pure and not isinstance(region.shape, Union):
         x, y, _ = region.shape.reach
         return float(field.events.pointing.off_axis(x, y)[0])
     axis = np.linspace(-good.reach, good.reach, 41)

@@ -8,6 +8,8 @@ number of bins.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,24 +74,99 @@ def good_share_series(field: ObservedField, points: FloatArray, edges: FloatArra
     edges
         Bin edges in s of mission time, shape (n + 1,), ascending.
     """
+    table, track = _OffsetTable(field, points), _track(field, np.asarray(edges, dtype=float).tobytes())
+    value = table.along(track, with_good_times=True)
+    found = np.diff(_running(track.live * value)[track.index]) / np.where(track.dark, 1.0, track.seconds)
+    if track.dark.any():
+        whole = _running(track.width * table.along(track, with_good_times=False))
+        length = np.diff(_running(track.width)[track.index])
+        found = np.where(track.dark, np.diff(whole[track.index]) / np.maximum(length, 1e-9), found)
+    return np.clip(found, 0.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Track:
+    """Steps in time that no bin edge and no end of a good time lies within, and where the axis is in them.
+
+    Attributes
+    ----------
+    time, width
+        Middle and length of each step, s, shape (n,).
+    row, column
+        Place of the axis in the tables of offsets, shape (n,).
+    live
+        Good time (of any chip) in each step, s, shape (n,).
+    index
+        Number of the first step of each bin, and their number, shape (bins + 1,).
+    seconds, dark
+        Good time of each bin, s, and whether it has none, shape (bins,).
+    good_times
+        Whether each step is good for a chip, shape (n,), by chip; None where all have the same good times.
+    """
+
+    time: FloatArray
+    width: FloatArray
+    row: FloatArray
+    column: FloatArray
+    live: FloatArray
+    index: NDArray[np.intp]
+    seconds: FloatArray
+    dark: NDArray[np.bool_]
+    good_times: Mapping[int, NDArray[np.bool_]] | None
+
+
+@lru_cache(maxsize=2)
+def _track(field: ObservedField, edges: bytes) -> _Track:
+    """The track of an observation: all its sources ask for the same."""
+    bins = np.frombuffer(edges)
+    number = int(np.clip((bins[-1] - bins[0]) / _TIME_STEP_S, 64, _MOST_TIMES))
+    inner = [times for times in _ends(field.good_time) if bins[0] < times < bins[-1]]
+    nodes = np.unique(np.concatenate([np.linspace(bins[0], bins[-1], number + 1), bins, inner]))
+    time, width = 0.5 * (nodes[1:] + nodes[:-1]), np.diff(nodes)
+    dx, dy = field.aspect.at(time)
+    grid = _Grid.of(field)
+    live = width * field.good_time.contains(time)
+    index = np.searchsorted(nodes, bins)
+    seconds = np.diff(_running(live)[index])
     good_times = field.events.good_times
-    same_times = all(times == field.good_time for times in good_times.values())
-    table = _OffsetTable(field, points)
-    number = int(np.clip((edges[-1] - edges[0]) / _TIME_STEP_S, 64, _MOST_TIMES))
-    # Bin edges and the ends of good times are nodes too, so that no step straddles them.
-    inner = [times for times in _ends(field.good_time) if edges[0] < times < edges[-1]]
-    nodes = np.unique(np.concatenate([np.linspace(edges[0], edges[-1], number + 1), edges, inner]))
-    middle, width = 0.5 * (nodes[1:] + nodes[:-1]), np.diff(nodes)
-    whole = table.at(middle, None)
-    value = whole if same_times else table.at(middle, good_times)
-    live = width * field.good_time.contains(middle)
-    live_sum, value_sum = _running(live), _running(live * value)
-    all_sum, whole_sum = _running(width), _running(width * whole)
-    index = np.searchsorted(nodes, edges)
-    seconds = np.diff(live_sum[index])
-    found = np.diff(value_sum[index]) / np.where(seconds > 0, seconds, 1.0)
-    instead = np.diff(whole_sum[index]) / np.maximum(np.diff(all_sum[index]), 1e-9)
-    return np.clip(np.where(seconds > 0, found, instead), 0.0, 1.0)
+    same = all(times == field.good_time for times in good_times.values())
+    return _Track(
+        time,
+        width,
+        np.clip((dy - grid.y) / grid.step + grid.number, 0, 2 * grid.number),
+        np.clip((dx - grid.x) / grid.step + grid.number, 0, 2 * grid.number),
+        live,
+        index,
+        seconds,
+        seconds <= 0,
+        None if same else {chip: times.contains(time) for chip, times in good_times.items()},
+    )
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Offsets of the optical axis (sky pixels) for which tables are made: `number` steps about a mean."""
+
+    x: float
+    y: float
+    step: float
+    number: int
+
+    @classmethod
+    def of(cls, field: ObservedField) -> _Grid:
+        """The grid that holds the dither of an observation."""
+        # Whole pixels of ACIS, and as many of the smaller ones of the HRC as come next to one.
+        step = max(1.0, float(np.rint(_OFFSET_STEP / field.events.sky_frame.pixel_scale_arcsec)))
+        x, y = field.field_of_view.mean_offset
+        reach = max(float(np.abs(field.histogram.dx - x).max()), float(np.abs(field.histogram.dy - y).max()))
+        # The histogram knows only the mean offset in each of its cells.
+        reach = min(reach + field.dither_cell, field.dither_radius)
+        return cls(x, y, step, int(np.ceil(reach / step + 1.0)))
+
+    @property
+    def axis(self) -> FloatArray:
+        """Offsets along either axis."""
+        return np.asarray(np.arange(-self.number, self.number + 1) * self.step, dtype=float)
 
 
 def sample_points(region: Region, samples: int) -> FloatArray:
@@ -114,47 +191,35 @@ class _OffsetTable:
     """Share of the points on good pixels of each chip, by offset of the optical axis from its mean."""
 
     def __init__(self, field: ObservedField, points: FloatArray) -> None:
-        mean_x, mean_y = field.field_of_view.mean_offset
-        self._aspect, self._mean = field.aspect, (mean_x, mean_y)
+        axis = _Grid.of(field).axis
         self._chips = field.field_of_view.chips
-        scale = field.events.sky_frame.pixel_scale_arcsec
-        # Whole pixels of ACIS, and as many of the smaller ones of the HRC as come next to one.
-        self._step = max(1.0, np.rint(_OFFSET_STEP / scale))
-        self._number = int(np.ceil(field.dither_radius / self._step + 1.0))
-        axis = np.arange(-self._number, self._number + 1) * self._step
         u, v = np.meshgrid(axis, axis)
         # A shift of the axis moves a position over the chips as the opposite shift of the position does.
         x = points[:, 0][:, None] - u.ravel()
         y = points[:, 1][:, None] - v.ravel()
         shares = field.good_now(x.ravel(), y.ravel()).reshape(*x.shape, -1).mean(axis=0)
-        self._table = shares.T.reshape(-1, axis.size, axis.size)
+        self._table = np.ascontiguousarray(shares.T).reshape(-1, axis.size, axis.size)
         self._passing = [
             (self._chips[group.chip_index], group.bad, share.reshape(axis.size, axis.size))
             for group, share in _shares_of_passing(field, x, y)
         ]
 
-    def at(self, time: FloatArray, good_times: Mapping[int, GoodTimes] | None) -> FloatArray:
-        """Share at times; with `good_times`, each chip only while it is in its own."""
-        dx, dy = self._aspect.at(time)
-        last = 2 * self._number
-        column = np.clip((dx - self._mean[0]) / self._step + self._number, 0, last)
-        row = np.clip((dy - self._mean[1]) / self._step + self._number, 0, last)
-        i, j = (np.minimum(np.floor(value).astype(np.intp), last - 1) for value in (row, column))
-        p, q = row - i, column - j
-        total = np.zeros(time.size)
+    def along(self, track: _Track, *, with_good_times: bool) -> FloatArray:
+        """Share in each step; with its good times, each chip counts only while it is in its own."""
+        # Compiled code: imported late, so that commands without timing start fast.
+        from catalog.measure.good_fraction_kernel import along_path
+
+        total = np.zeros(track.time.size)
         for chip, table in zip(self._chips, self._table, strict=True):
             if not table.any():
                 continue
-            lower = table[i, j] * (1 - q) + table[i, j + 1] * q
-            upper = table[i + 1, j] * (1 - q) + table[i + 1, j + 1] * q
-            share = lower * (1 - p) + upper * p
+            share = along_path(table, track.row, track.column)
             for other, bad, lost in self._passing:
                 if other == chip:
-                    share = share - lost[np.rint(row).astype(np.intp), np.rint(column).astype(np.intp)] * (
-                        bad.contains(time)
-                    )
-            if good_times is not None:
-                share = share * good_times[chip].contains(time)
+                    nearest = np.rint(track.row).astype(np.intp), np.rint(track.column).astype(np.intp)
+                    share = share - lost[nearest] * bad.contains(track.time)
+            if with_good_times and track.good_times is not None:
+                share = share * track.good_times[chip]
             total += share
         return np.clip(total, 0.0, 1.0)
 

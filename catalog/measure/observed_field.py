@@ -110,6 +110,11 @@ class ObservedField:
         chip = int(self.field_of_view.chip_at(x, y).ccd_id[0])
         return self.events.live_time(chip) / self.live_time
 
+    @property
+    def dither_cell(self) -> float:
+        """Size of the cells of the histogram, sky pixels."""
+        return _DITHER_CELL / self.events.sky_frame.pixel_scale_arcsec
+
     @cached_property
     def dither_radius(self) -> float:
         """Largest distance of the optical axis from its mean, sky pixels."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from shapely.affinity import affine_transform
 
 from catalog.apertures.region import Region
 from catalog.apertures.shape import Annulus, Circle
@@ -34,7 +33,5 @@ def psf_fraction(region: Region, x: float, y: float, stamp: PsfStamp, pixel_scal
             rows.append((*offset, shape.inner * pixel_scale))
         fraction = stamp.fraction_in_circle(*offset, outer * pixel_scale, np.array(rows).reshape(-1, 3))
     else:
-        matrix = [pixel_scale, 0, 0, pixel_scale, -x * pixel_scale, -y * pixel_scale]
-        geometry = affine_transform(region.geometry(), matrix)
-        fraction = stamp.fraction_in_polygon(geometry) if not geometry.is_empty else 0.0
+        fraction = stamp.fraction_in_edges((region.edges - (x, y, x, y)) * pixel_scale)
     return min(max(fraction, 0.0), 1.0)

@@ -110,6 +110,9 @@ class ExtractedSpectrum:
         None where no area applies: a grating without an ARF of the user's.
     background_response
         Response of the background region; None where none was asked for.
+    neighbours
+        Counts that neighbours send into the aperture by channel, beyond what the scaled background has of
+        them, shape (n_channel,); None where there are none.
     """
 
     counts: Array = field(repr=False)
@@ -118,6 +121,7 @@ class ExtractedSpectrum:
     bkg_ratio: float | None
     response: SpectralResponse | None
     background_response: SpectralResponse | None = None
+    neighbours: Array | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if (self.background is None) != (self.bkg_ratio is None):
@@ -125,10 +129,11 @@ class ExtractedSpectrum:
 
     @property
     def net(self) -> Array:
-        """Counts less the background of the aperture, by channel."""
+        """Counts less the background of the aperture and the light of neighbours, by channel."""
+        net = self.counts if self.neighbours is None else self.counts - self.neighbours
         if self.background is None or self.bkg_ratio is None:
-            return self.counts
-        return self.counts - self.background / self.bkg_ratio
+            return net
+        return net - self.background / self.bkg_ratio
 
 
 @dataclass(frozen=True)
@@ -225,6 +230,11 @@ def pi_histogram(observed: ObservedField, chosen: NDArray[np.intp]) -> Array:
         return np.asarray(channel_histogram([events.energy[chosen].astype(np.float32)], edges)[0])
     channel = np.minimum(events.pi[chosen], PI_CHANNELS)
     return np.bincount(channel[channel > 0] - 1, minlength=PI_CHANNELS).astype(float)
+
+
+def channel_energies() -> Array:
+    """Middle of each PI channel, keV, shape (1024,)."""
+    return np.asarray(_PI_WIDTH * (np.arange(PI_CHANNELS) + 0.5))
 
 
 def is_extended(observed: ObservedField, aperture: Aperture, psf: PsfModel) -> bool:

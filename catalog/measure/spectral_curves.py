@@ -34,7 +34,7 @@ class SpectrumCurves:
     rate, error
         Net counts s-1 keV-1 of each group and its error (Gehrels), shape (groups,).
     background
-        Fitted background of the aperture, counts s-1 keV-1, shape (groups,).
+        Fitted background of the aperture and light of neighbours, counts s-1 keV-1, shape (groups,).
     residual
         (counts - expected) / sqrt(expected), with the expected background, shape (groups,).
     fine_lo, fine_hi, model
@@ -74,7 +74,7 @@ def _curves(spectrum: FoldedSpectrum, source: Array, level: Array) -> SpectrumCu
     def grouped(values: Array) -> Array:
         return np.asarray(np.add.reduceat(values, starts))
 
-    counts, back = grouped(spectrum.counts), grouped(level / spectrum.ratio)
+    counts, back = grouped(spectrum.counts), grouped(level / spectrum.ratio + spectrum.neighbours)
     lo, hi = spectrum.lo[starts], spectrum.hi[np.append(starts[1:], spectrum.counts.size) - 1]
     own = spectrum.hi - spectrum.lo
     per = 1.0 / (spectrum.exposure * (hi - lo))

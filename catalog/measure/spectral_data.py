@@ -45,6 +45,9 @@ class FitSpectrum:
         OGIP GROUPING: 1 begins a group, -1 goes on with it; None for single channels.
     quality
         OGIP QUALITY: channels other than 0 are left out; None for none.
+    neighbours
+        Counts that neighbours send into the aperture, beyond what the scaled background has of them, shape
+        (n_channel,); None for none.
     """
 
     name: str
@@ -56,6 +59,7 @@ class FitSpectrum:
     matrix: Redistribution
     grouping: NDArray[np.int64] | None = None
     quality: NDArray[np.int64] | None = None
+    neighbours: Array | None = None
 
     def __post_init__(self) -> None:
         channels = self.matrix.channel_lo.size
@@ -98,6 +102,8 @@ class FoldedSpectrum:
         Energy bins, keV, shape (n_energy + 1,).
     n_channels
         Channels in each point, shape (n,).
+    neighbours
+        Counts of neighbours in each point, beyond those in the scaled background, shape (n,).
     """
 
     name: str
@@ -110,12 +116,18 @@ class FoldedSpectrum:
     response: Array = field(repr=False)
     edges: Array = field(repr=False)
     n_channels: NDArray[np.int64] = field(repr=False)
+    neighbours: Array = field(repr=False)
+
+    @property
+    def net(self) -> Array:
+        """Counts less the background's share and the light of neighbours, shape (n,)."""
+        off = 0.0 if self.background is None else self.background / self.ratio
+        return self.counts - off - self.neighbours
 
     @property
     def net_counts(self) -> float:
-        """Counts less the background's share."""
-        off = 0.0 if self.background is None else float(self.background.sum()) / self.ratio
-        return float(self.counts.sum()) - off
+        """Sum of the net counts."""
+        return float(self.net.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +208,9 @@ def fold(spectrum: FitSpectrum, lo: float, hi: float) -> FoldedSpectrum:
         response=response,
         edges=edges,
         n_channels=ends - starts + 1,
+        neighbours=np.zeros(starts.size)
+        if spectrum.neighbours is None
+        else np.add.reduceat(spectrum.neighbours[chosen], starts),
     )
 
 
@@ -244,4 +259,5 @@ def group_by_counts(spectrum: FoldedSpectrum, counts: Array, least: float) -> Fo
         background=None if spectrum.background is None else np.add.reduceat(spectrum.background, starts),
         response=np.ascontiguousarray(np.add.reduceat(spectrum.response, starts, axis=1)),
         n_channels=np.add.reduceat(spectrum.n_channels, starts),
+        neighbours=np.add.reduceat(spectrum.neighbours, starts),
     )

@@ -22,11 +22,12 @@ from catalog.measure.spectral_components import (
     nodes,
     thermal,
 )
+from catalog.measure.spectral_xspec import xspec_plasma
 
 Array = NDArray[np.float64]
 
 MODEL_NAMES = ("powerlaw", "blackbody", "bremsstrahlung", "thermal", "thermal2")
-"""Models that can be asked for; the thermal ones need a table."""
+"""Models that can be asked for; the thermal ones need a table, or XSPEC."""
 
 ABSORBERS = {"phabs": "phabs-angr", "tbabs": "phabs-wilm", "wabs": "wabs"}
 """Absorbers by the name of the XSPEC model that they are like."""
@@ -144,14 +145,15 @@ def fit_model(
     absorber
         Cross section of the gas, or the name of the XSPEC model it is like (`ABSORBERS`).
     tables
-        Table models of the user; the first additive one with a temperature serves the thermal models.
+        Table models of the user: the first serves the thermal models. Without one XSPEC does, where the
+        user's Sherpa has it.
     nh
         Column to begin with, or to freeze at, 1e22 cm-2.
 
     Raises
     ------
     SettingsError
-        Code UNKNOWN_MODEL for a name that is none, TABLE_MODEL for a thermal model without a table.
+        Code UNKNOWN_MODEL for a name that is none, TABLE_MODEL for a thermal model without table and XSPEC.
     """
     absorber = ABSORBERS.get(absorber, absorber)
     for what, value, allowed in (
@@ -167,14 +169,15 @@ def fit_model(
     if name in simple:
         parts: tuple[Component, ...] = (simple[name],)
     else:
-        if not tables:
+        plasma = thermal(tables[0]) if tables else xspec_plasma()
+        if plasma is None:
             raise SettingsError(
-                "thermal models need a table of spectra",
+                "thermal models need a table of spectra, or a Sherpa with XSPEC",
                 name,
                 "set table_model under [spectrum] to an OGIP table model, for instance of APEC",
                 code="TABLE_MODEL",
             )
-        parts = (thermal(tables[0]),) * (2 if name == "thermal2" else 1)
+        parts = (plasma,) * (2 if name == "thermal2" else 1)
     parameters = [gas]
     for number, part in enumerate(parts, start=1):
         suffix = "" if number == 1 else str(number)

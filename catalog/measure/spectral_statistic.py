@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -19,36 +18,19 @@ from catalog.measure.spectral_background_kernels import (
     linear_background,
 )
 from catalog.measure.spectral_data import FitData, FoldedSpectrum
+from catalog.measure.spectral_lines import Lines, lines_through
 
 Array = NDArray[np.float64]
 StatisticName = Literal["cstat", "wstat", "chi2"]
 STATISTICS: tuple[StatisticName, ...] = ("cstat", "wstat", "chi2")
 
 MOST_VERTICES = 10
-_ALONE = 1e30
-_LEAST = 1e-6
+_PER_VERTEX = 5.0
+_MOST_TAKEN = 0.9
+"""Part of the aperture's background that a negative light of neighbours may take off."""
 _FLOOR = 1e-9
 _ALL_TERMS = 20.0
 """Expected counts up to which the sums over counts are made; asymptotic series above."""
-
-
-@dataclass(frozen=True, eq=False)
-class Lines:
-    """A piecewise linear background: vertex left of each point, share of the right one, first guess."""
-
-    left: NDArray[np.int64]
-    share: Array
-    width: Array
-    start: Array
-
-    @cached_property
-    def hats(self) -> Array:
-        """Counts of each point for one count per channel at each vertex, shape (vertices, n)."""
-        found = np.zeros((self.start.size, self.left.size))
-        points = np.arange(self.left.size)
-        found[self.left, points] = self.width * (1.0 - self.share)
-        found[self.left + 1, points] = self.width * self.share
-        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +45,18 @@ class SpectralStatistic:
         errors. Without a background, `cstat` and `wstat` are the plain C-statistic.
     data
         The spectra.
+    lines
+        Background of each spectrum.
+    offset
+        Light of neighbours in the apertures, added to every prediction, counts of all points.
+    errors
+        Of net counts, for `chi2`.
     """
 
     name: StatisticName
     data: FitData
     lines: tuple[Lines | None, ...]
+    offset: Array
     errors: Array
 
     def parts(self, source: Array) -> Array:
@@ -86,9 +75,10 @@ class SpectralStatistic:
         if self.name == "chi2":
             return np.asarray(((self.net - source) / self.errors) ** 2)
         found = np.empty(source.shape)
+        light = source + self.offset
         for number, spectrum in enumerate(self.data.spectra):
             own = slice(self.data.offsets[number], self.data.offsets[number + 1])
-            found[:, own] = self._poisson(number, spectrum, np.ascontiguousarray(source[:, own]))
+            found[:, own] = self._poisson(number, spectrum, np.ascontiguousarray(light[:, own]))
         return found
 
     def residuals(self, source: Array, reference: Array) -> Array:
@@ -108,6 +98,7 @@ class SpectralStatistic:
             return np.asarray((self.net - source) / self.errors)
         found, beside = [], []
         both = self.background(np.stack([source, reference]))
+        source, reference = source + self.offset, reference + self.offset
         for number, spectrum in enumerate(self.data.spectra):
             own = slice(self.data.offsets[number], self.data.offsets[number + 1])
             level, level_then = both[number]
@@ -138,7 +129,7 @@ class SpectralStatistic:
         ):
             own = slice(self.data.offsets[number], self.data.offsets[number + 1])
             level, by = levels[0], change[:, own]
-            expected = np.maximum(source[own] + level / spectrum.ratio, _FLOOR)
+            expected = np.maximum(source[own] + self.offset[own] + level / spectrum.ratio, _FLOOR)
             slope += by @ (1.0 - spectrum.counts / expected)
             line = self.lines[number]
             if self.name == "wstat" and spectrum.background is not None:
@@ -156,20 +147,16 @@ class SpectralStatistic:
     def background(self, source: Array) -> list[Array]:
         """Most likely background of each spectrum in the background region, shape (sets, n) each."""
         found = []
+        light = source + self.offset
         for number, spectrum in enumerate(self.data.spectra):
-            own = np.ascontiguousarray(source[:, self.data.offsets[number] : self.data.offsets[number + 1]])
+            own = np.ascontiguousarray(light[:, self.data.offsets[number] : self.data.offsets[number + 1]])
             found.append(self._level(number, spectrum, own))
         return found
 
     @property
     def net(self) -> Array:
-        """Counts less the background's share, of all points."""
-        return np.concatenate(
-            [
-                item.counts if item.background is None else item.counts - item.background / item.ratio
-                for item in self.data.spectra
-            ]
-        )
+        """Counts less the background's share and the light of neighbours, of all points."""
+        return np.concatenate([item.net for item in self.data.spectra])
 
     @property
     def n_points(self) -> int:
@@ -225,10 +212,11 @@ class SpectralStatistic:
         if self.name == "chi2":
             return float(chi2_distribution.sf(value, self.n_points - free))
         mean, variance = -float(free), 0.0
+        light = source + self.offset
         for level, spectrum, start in zip(
             self.background(source[None]), self.data.spectra, self.data.offsets[:-1], strict=True
         ):
-            own = source[start : start + spectrum.counts.size] + level[0] / spectrum.ratio
+            own = light[start : start + spectrum.counts.size] + level[0] / spectrum.ratio
             for expected in (own, level[0]) if spectrum.background is not None else (own,):
                 first, second = expected_c_statistic(expected)
                 mean, variance = mean + float(first.sum()), variance + float(second.sum())
@@ -257,8 +245,14 @@ def bind_statistic(name: StatisticName, data: FitData) -> SpectralStatistic:
     lines: Sequence[Lines | None] = [None] * len(data.spectra)
     if name == "cstat":
         lines = [_lines(spectrum) for spectrum in data.spectra]
-    errors = np.concatenate([_gehrels(spectrum) for spectrum in data.spectra])
-    return SpectralStatistic(name, data, tuple(lines), errors)
+    pairs = zip(data.spectra, lines, strict=True)
+    return SpectralStatistic(
+        name,
+        data,
+        tuple(lines),
+        np.concatenate([_offset(spectrum, line) for spectrum, line in pairs]),
+        np.concatenate([_gehrels(spectrum) for spectrum in data.spectra]),
+    )
 
 
 def _gehrels(spectrum: FoldedSpectrum) -> Array:
@@ -271,22 +265,23 @@ def _gehrels(spectrum: FoldedSpectrum) -> Array:
 
 def _lines(spectrum: FoldedSpectrum) -> Lines | None:
     """Vertices at quantiles of the background events; none without events, the two ends for few."""
-    back = spectrum.background
-    if back is None or back.sum() <= 0:
+    if spectrum.background is None:
         return None
-    total = float(back.sum())
-    middle = 0.5 * (spectrum.lo + spectrum.hi)
-    n_inner = int(np.clip(total // 5, 0, MOST_VERTICES - 2))
-    passed = np.cumsum(back)
-    inner = [middle[int(np.searchsorted(passed, total * (k + 1) / (n_inner + 1)))] for k in range(n_inner)]
-    places = np.unique(np.array([spectrum.lo[0], *inner, spectrum.hi[-1]]))
-    left = np.clip(np.searchsorted(places, middle, side="right") - 1, 0, places.size - 2)
-    share = (middle - places[left]) / (places[left + 1] - places[left])
-    width = spectrum.n_channels.astype(float)
-    even = np.full(places.size, total / width.sum())
-    nothing = np.zeros(back.size)
-    # The line through the background spectrum alone: close to where each fit ends.
-    _, start = linear_background(
-        nothing[None], nothing, back, _ALONE, left.astype(np.int64), share, width, even
+    return lines_through(
+        spectrum.background,
+        0.5 * (spectrum.lo + spectrum.hi),
+        (float(spectrum.lo[0]), float(spectrum.hi[-1])),
+        spectrum.n_channels.astype(float),
+        _PER_VERTEX,
+        MOST_VERTICES,
     )
-    return Lines(left.astype(np.int64), share, width, np.maximum(start[0], _LEAST * even))
+
+
+def _offset(spectrum: FoldedSpectrum, line: Lines | None) -> Array:
+    """Light of neighbours that every prediction holds; a negative one is kept above the background's."""
+    if not spectrum.neighbours.any():
+        return spectrum.neighbours
+    level = np.zeros(spectrum.counts.size)
+    if spectrum.background is not None:
+        level = spectrum.background if line is None else line.level
+    return np.maximum(spectrum.neighbours, -_MOST_TAKEN * level / spectrum.ratio)

@@ -237,7 +237,7 @@ class _Background:
 
 def _background(time: Array, clock: ApertureClock) -> _Background:
     """Variability of the background, and its blocks where it may vary."""
-    own = clock.background_clock()
+    own = clock.background_clock
     if not own.start.size:
         return _Background(None, None)
     kept = time[own.contains(time)]

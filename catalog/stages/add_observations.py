@@ -21,7 +21,7 @@ from catalog.measure.observed_field import ObservedField, load_observed_field
 from catalog.recipes.recipe import WIDE
 from catalog.schema.tables import BandRow, EventSet, InputFile, Observation
 from catalog.stages.checksum import file_sha256
-from catalog.stages.chip_rows import field_hash, store_chips
+from catalog.stages.chip_rows import chip_rows, field_hash, store_chips
 from catalog.stages.project import Project
 from catalog.stages.remote_files import fetch, is_url, stored_name
 from catalog.stages.work import field_inputs
@@ -263,7 +263,7 @@ def _store(writer: Writer, run_id: int, files: ObservationFiles, field: Observed
         wide = CSC_BANDS[WIDE]
         row = {"band": wide.name, "lo": wide.lo, "hi": wide.hi, "eff": wide.eff}
         writer.ensure(BandRow, [row], key=["band"])
-    store_chips(writer, event_set_id, field)
+    store_chips(writer, event_set_id, chip_rows(field))
 
 
 def _companions(files: ObservationFiles) -> dict[str, list[Path]]:

@@ -26,11 +26,12 @@ from catalog.stages.drawn_regions import DrawnRegion, DrawnRegions, apply_drawn,
 from catalog.stages.field_cache import FieldKey, field_key, observed_field
 from catalog.stages.fingerprint import Inputs, fingerprint
 from catalog.stages.stage import Place, Plan, Result
+from catalog.stages.stale_reasons import is_current
 from catalog.stages.work import FieldInput, SourceTable
 from catalog.store.door import Writer
 
 STAGE = "apertures"
-VERSION = 4
+VERSION = 5
 
 APERTURE_FLAGS = (
     Flag.OUTSIDE_FOV
@@ -96,6 +97,11 @@ def plan(connection: Connection, place: Place) -> Plan:
     field, sources = place.observed, place.survey.sources
     rows = place.survey.pairs[field.event_set_id]
     drawn = load_drawn(connection, field.event_set_id, place.recipe_id)
+    if not drawn:
+        # Who is whose neighbour takes long to find, and follows from all positions.
+        alone = own_inputs(place.recipe, field, sources, rows, place.psf)
+        if is_current(connection, (STAGE, place.recipe_id, place.scope), alone, "neighbours"):
+            return Plan(alone, is_current=True)
     units = find_units(place.recipe, field, sources, rows, place.psf, drawn)
     return Plan(
         {unit.source_id: unit.inputs for unit in units},
@@ -126,6 +132,28 @@ def find_units(
     scale = frame.pixel_scale_arcsec
     found = region_neighbours(recipe, x, y, radius, mask / scale, scale)
     groups = {int(i): rows[group] for group in region_groups(recipe, x, y, radius) for i in group}
+    own = own_inputs(recipe, field, sources, rows, psf)
+    units = []
+    for i, row in enumerate(rows.tolist()):
+        held = held_sources(drawn.of(int(sources.id[row])), frame, x, y)
+        near = tuple(int(rows[j]) for j in (np.union1d(found[i], held[held != i]) if len(held) else found[i]))
+        others = np.column_stack([sources.ra[list(near)], sources.dec[list(near)]])
+        source_id = int(sources.id[row])
+        inputs = own[source_id].plus(neighbours=others[np.lexsort(others.T)])
+        own_drawn: tuple[DrawnRegion, ...] = ()
+        if drawn:
+            span = region_span(recipe, float(radius[i]), frame.pixel_scale_arcsec)
+            own_drawn = tuple(drawn.near(source_id, (x[i], y[i]), span, frame))
+            inputs = inputs.plus(drawn=[item.content() for item in own_drawn]) if own_drawn else inputs
+        together = tuple(int(sources.id[j]) for j in groups.get(i, ()) if j != row)
+        units.append(ApertureUnit(row, source_id, near, inputs, own_drawn, together))
+    return units
+
+
+def own_inputs(
+    recipe: Recipe, field: FieldInput, sources: SourceTable, rows: NDArray[np.intp], psf: PsfLibrary
+) -> dict[int, Inputs]:
+    """Inputs of units by source id, without those that come from other sources."""
     common = Inputs.of(
         code=VERSION,
         file=field.file_key(),
@@ -137,24 +165,10 @@ def find_units(
         ],
         calibration=psf.identity,
     )
-    units = []
-    for i, row in enumerate(rows.tolist()):
-        held = held_sources(drawn.of(int(sources.id[row])), frame, x, y)
-        near = tuple(int(rows[j]) for j in (np.union1d(found[i], held[held != i]) if len(held) else found[i]))
-        others = np.column_stack([sources.ra[list(near)], sources.dec[list(near)]])
-        inputs = common.plus(
-            source=(float(sources.ra[row]), float(sources.dec[row])),
-            neighbours=others[np.lexsort(others.T)],
-        )
-        source_id = int(sources.id[row])
-        own_drawn: tuple[DrawnRegion, ...] = ()
-        if drawn:
-            span = region_span(recipe, float(radius[i]), frame.pixel_scale_arcsec)
-            own_drawn = tuple(drawn.near(source_id, (x[i], y[i]), span, frame))
-            inputs = inputs.plus(drawn=[item.content() for item in own_drawn]) if own_drawn else inputs
-        together = tuple(int(sources.id[j]) for j in groups.get(i, ()) if j != row)
-        units.append(ApertureUnit(row, source_id, near, inputs, own_drawn, together))
-    return units
+    return {
+        int(sources.id[row]): common.plus(source=(float(sources.ra[row]), float(sources.dec[row])))
+        for row in rows
+    }
 
 
 def load(_connection: Connection, place: Place, plan: Plan, source_ids: Sequence[int]) -> ApertureJob:

@@ -34,7 +34,7 @@ from catalog.store.arrays import pack
 from catalog.store.door import Writer
 
 STAGE = "extract"
-VERSION = 3
+VERSION = 4
 
 BAND_FLAGS = Flag.BAND_OUTSIDE_DATA | Flag.LOW_PSF_FRACTION
 """Flags of a measurement that this stage sets."""

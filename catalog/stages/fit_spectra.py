@@ -92,6 +92,7 @@ def fit_spectrum(spectrum: ExtractedSpectrum, name: str) -> FitSpectrum | None:
         exposure=spectrum.livetime,
         area=spectrum.response.psf_area,
         matrix=spectrum.response.redistribution,
+        neighbours=spectrum.neighbours,
     )
 
 

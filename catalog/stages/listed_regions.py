@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import and_, true
 
 from catalog.apertures.region import Region
-from catalog.apertures.shape import Polygon, Union
+from catalog.apertures.shape import Polygon, simple_parts
 from catalog.schema.tables import UserRegion
 from catalog.stages.project import Project
 from catalog.stages.stored_regions import RegionChoice, StoredRegion, stored_regions
@@ -23,7 +23,7 @@ def list_regions(project: Project, choice: RegionChoice, *, everything: bool = F
 
 def describe(region: Region) -> str:
     """A region in a few words."""
-    parts = region.shape.parts if isinstance(region.shape, Union) else (region.shape,)
+    parts = simple_parts(region.shape)
     words = " + ".join(
         f"polygon of {len(part.vertices)}" if isinstance(part, Polygon) else part.kind for part in parts
     )

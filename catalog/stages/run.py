@@ -12,15 +12,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from catalog.errors import SettingsError, UserError
 from catalog.schema.tables import WorkUnit
-from catalog.stages.chip_rows import outdated, refresh
+from catalog.stages.chip_rows import checked_rows, outdated, refresh
 from catalog.stages.executor import Executor, SerialExecutor, open_executor, worker_count
 from catalog.stages.hydrogen_columns import hydrogen_columns
 from catalog.stages.pairs import drop_pairs, find_pairs, lost_pairs
 from catalog.stages.project import Project
 from catalog.stages.recipe_store import StoredRecipe, band_ids, stored_recipes
-from catalog.stages.run_lock import begin_exclusive
+from catalog.stages.run_lock import begin_exclusive, mark_killed
 from catalog.stages.run_log import Log, no_log
-from catalog.stages.run_report import RunReport, StageCount
+from catalog.stages.run_report import RunReport, StageCount, StageTimes
 from catalog.stages.stage import Place, Result, Stage, Survey
 from catalog.stages.stage_list import ALL, COMMON_STAGES, CORE_STAGES, STAGES
 from catalog.stages.stale_reasons import count_reasons, stale_units
@@ -31,11 +31,10 @@ from catalog.store.runs import end_run
 BATCH = 250
 """Units computed and committed together: what a killed run loses at most, per stage and worker."""
 PRELOAD = (
-    "catalog.stages.stage_list",
     "catalog.events.dither_kernel",
     "catalog.calibration.psf_kernels",
 )
-"""Modules that the server of worker processes imports once for all of them."""
+"""Modules that the server of worker processes imports once for all of them, besides the stages."""
 WORTH_A_POOL = 200
 """Units below which starting worker processes costs more than they save."""
 
@@ -97,7 +96,9 @@ def run(
     # Workers asked for by number are those of this machine.
     address = scheduler or (settings.scheduler if workers is None else None)
     number = worker_count(workers if workers is not None else settings.workers)
-    return _Run(project, chosen, recipes, dry_run, _Computing(number, address), (track, log)).execute()
+    preload = (*PRELOAD, *(stage.file for stage in chosen))
+    computing = _Computing(number, address, preload)
+    return _Run(project, chosen, recipes, dry_run, computing, (track, log)).execute()
 
 
 def due_stages(project: Project) -> tuple[str, ...]:
@@ -133,6 +134,7 @@ class _Computing:
 
     workers: int
     scheduler: str | None
+    preload: Sequence[str]
     stack: ExitStack = field(default_factory=ExitStack)
     opened: Executor | None = None
 
@@ -142,7 +144,7 @@ class _Computing:
         if size < least and self.scheduler is None:
             return SerialExecutor()
         if self.opened is None:
-            self.opened = self.stack.enter_context(open_executor(self.workers, PRELOAD, self.scheduler))
+            self.opened = self.stack.enter_context(open_executor(self.workers, self.preload, self.scheduler))
         return self.opened
 
 
@@ -167,6 +169,13 @@ class _Run:
         with project.store.read() as connection:
             self.recipes = stored_recipes(connection, recipes)
         self.survey = survey_of(project)
+        with project.store.read() as connection:
+            changed = outdated(connection, self.survey.fields)
+        # Before anything is written: files that cannot be used, or are of another observation, end the run.
+        self.changed = [(field, checked_rows(field)) for field in changed]
+        self.calibrations = {
+            field.calibration(self.survey.calibration).identity for field in self.survey.fields
+        }
 
     def execute(self) -> RunReport:
         """Do all; a run that an error or the user ends is recorded as failed."""
@@ -191,6 +200,9 @@ class _Run:
     def _end(self, state: str, reasons: dict[str, int]) -> None:
         if self.report.run_id is not None:
             end_run(self.project.store, self.report.run_id, state, reasons)
+        elif not self.dry_run:
+            # Killed after its last batch, a run has left nothing to do but this.
+            mark_killed(self.project.store)
         self.log("end", run=self.report.run_id, state=state, reasons=reasons, computed=self.report.computed)
 
     @property
@@ -204,10 +216,9 @@ class _Run:
     def _refresh_chips(self) -> None:
         if self.dry_run or not any(stage.name == "apertures" for stage in self.stages):
             return
-        with self.project.store.read() as connection:
-            fields = outdated(connection, self.survey.fields)
-        for item in fields:
-            refresh(self.project.store, self.run_id, item)
+        for item, rows in self.changed:
+            if rows is not None:
+                refresh(self.project.store, self.run_id, item, rows)
 
     def _one_recipe(self, stored: StoredRecipe) -> None:
         survey = self.survey
@@ -225,27 +236,44 @@ class _Run:
                 self._one_stage(stage, Place(survey, stored))
 
     def _one_stage(self, stage: Stage, place: Place) -> None:
+        times = StageTimes()
+        with times.spent_on("elapsed"):
+            with times.spent_on("planning"):
+                units, count = self._planned(stage, place, times)
+            self.report.counts.append(count)
+            where = {"stage": count.stage, "recipe": count.recipe, "scope": count.scope}
+            self.log("stage", **where, stale=count.stale, total=count.total, why=count.why)
+            if not units.stale or self.dry_run:
+                return
+            if units.plan.refusal is not None:
+                raise units.plan.refusal
+            self._compute(units, count)
+        self.log("times", **where, **{name: round(value, 3) for name, value in vars(times).items()})
+
+    def _planned(self, stage: Stage, place: Place, times: StageTimes) -> tuple[StaleUnits, StageCount]:
+        """Find out what is stale, and why."""
         with self.project.store.read() as connection:
             states = unit_states(connection, stage.name, place.recipe_id, place.scope)
-            plan = stage.plan(connection, place)
+            plan = stage.work.plan(connection, place)
             stale = {} if plan.is_current else stale_units(plan.wanted, states)
             why: Mapping[str, int] = {}
             if stale:
                 key = (stage.name, place.recipe_id, place.scope)
                 why = count_reasons(connection, key, stale, states)
         count = StageCount(
-            stage.name, place.recipe.name, place.scope, len(stale), len(plan.wanted), dict(why)
+            stage.name, place.recipe.name, place.scope, len(stale), len(plan.wanted), dict(why), times
         )
-        self.report.counts.append(count)
-        self.log("stage", **vars(count))
-        if not stale or self.dry_run:
-            return
-        run_id, executor = self.run_id, self.computing.of(len(stale), stage.slow)
-        units = StaleUnits(stage, place, plan, stale, states)
-        size = SLOW_BATCH if stage.slow else _batch_size(len(stale), executor.workers)
-        with self.track(_title(count), len(stale)) as advance:
-            for results in compute_batches(self.project.store, units, executor, size):
-                done = store_batch(self.project.store, units, run_id, results)
+        return StaleUnits(stage, place, plan, stale, states), count
+
+    def _compute(self, units: StaleUnits, count: StageCount) -> None:
+        """Compute and store what is stale."""
+        slow, number = units.stage.slow, len(units.stale)
+        run_id, executor = self.run_id, self.computing.of(number, slow)
+        size = SLOW_BATCH if slow else _batch_size(number, executor.workers)
+        with self.track(_title(count), number) as advance:
+            for results in compute_batches(self.project.store, units, executor, size, count.times):
+                with count.times.spent_on("storing"):
+                    done = store_batch(self.project.store, units, run_id, results)
                 self.report.add_failed(count, done)
                 self._note_batch(count, done)
                 advance(len(results))

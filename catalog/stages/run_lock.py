@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import Connection, select, text
 
 from catalog.errors import ProjectError
 from catalog.schema.tables import Run
 from catalog.stages.executor import is_running
 from catalog.stages.project import Project
-from catalog.store.door import Writer
+from catalog.store.door import Store, Writer
 from catalog.store.runs import begin_run, finish
 
 SILENT = timedelta(minutes=15)
@@ -51,12 +51,7 @@ def check_no_run(writer: Writer, where: str) -> None:
     if writer.connection.dialect.name == "postgresql":
         # On SQLite a writing transaction is alone; here two could both see that there is no run.
         writer.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    rows = writer.connection.execute(
-        select(Run.id, Run.host, Run.process, Run.user_name, Run.started_at, Run.heartbeat_at).where(
-            Run.state == "running", Run.process.is_not(None)
-        )
-    ).all()
-    for row in rows:
+    for row in _not_ended(writer.connection):
         if _is_alive(row):
             raise ProjectError(
                 f"run {row.id} of {row.user_name or 'somebody'} is going on (process "
@@ -67,6 +62,25 @@ def check_no_run(writer: Writer, where: str) -> None:
                 code="RUN_GOING_ON",
             )
         finish(writer, row.id, "failed", {KILLED: 1})
+
+
+def mark_killed(store: Store) -> None:
+    """Record as failed the runs whose process is gone, as the next one that holds the catalog would."""
+    with store.read() as connection:
+        found = [row.id for row in _not_ended(connection) if not _is_alive(row)]
+    if found:
+        with store.write() as writer:
+            for row in _not_ended(writer.connection):
+                if row.id in found:
+                    finish(writer, row.id, "failed", {KILLED: 1})
+
+
+def _not_ended(connection: Connection) -> Sequence[Any]:
+    return connection.execute(
+        select(Run.id, Run.host, Run.process, Run.user_name, Run.started_at, Run.heartbeat_at).where(
+            Run.state == "running", Run.process.is_not(None)
+        )
+    ).all()
 
 
 def heartbeat(writer: Writer, run_id: int) -> None:

@@ -13,7 +13,7 @@ from catalog.errors import SettingsError
 
 
 class Log(Protocol):
-    """Takes what happens: `stage`, `batch`, `failure`, `error` and `end`, each with its values."""
+    """Takes what happens: `stage`, `batch`, `failure`, `times`, `error` and `end`, each with its values."""
 
     def __call__(self, event: str, **values: Any) -> None:
         """Note an event."""

@@ -2,11 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from catalog.stages.stage import Result
+
+
+@dataclass
+class StageTimes:
+    """Where the time of a stage went, s.
+
+    Attributes
+    ----------
+    elapsed
+        From begin to end.
+    planning, reading, storing
+        Of this process: finding what is stale, reading jobs from the database, storing results in it.
+    computing
+        Processor time of the units, wherever they were computed: of all workers together.
+    """
+
+    elapsed: float = 0.0
+    planning: float = 0.0
+    reading: float = 0.0
+    storing: float = 0.0
+    computing: float = 0.0
+
+    @contextmanager
+    def spent_on(self, name: str) -> Iterator[None]:
+        """Add the time until the end of the block to one of the attributes."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self, name, getattr(self, name) + time.perf_counter() - start)
 
 
 @dataclass
@@ -17,6 +49,8 @@ class StageCount:
     ----------
     why
         Stale units by what changed, see `stale_reasons`.
+    times
+        Where the time went.
     """
 
     stage: str
@@ -25,6 +59,7 @@ class StageCount:
     stale: int
     total: int
     why: dict[str, int] = field(default_factory=dict)
+    times: StageTimes = field(default_factory=StageTimes)
 
 
 @dataclass

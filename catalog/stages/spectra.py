@@ -1,5 +1,7 @@
 """Stage `spectra`: source and background spectra of each source in each observation, with responses.
 
+The light that neighbours send into the aperture is a third spectrum, of expected counts.
+
 `stored_spectra` reads them back.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,6 +30,7 @@ from catalog.stages.extract import STAGE as EXTRACT
 from catalog.stages.field_cache import FieldKey, field_key, observed_field
 from catalog.stages.fingerprint import Inputs, fingerprint
 from catalog.stages.response_store import drop_unused_responses, ensure_responses
+from catalog.stages.spectrum_neighbours import Neighbour, NeighbourShapes, load_neighbours
 from catalog.stages.stage import Place, Plan, Result
 from catalog.stages.upstream import upstream_states
 from catalog.stages.user_files import UserFiles, files_by_source, source_psf
@@ -34,7 +38,7 @@ from catalog.store.arrays import pack
 from catalog.store.door import Writer
 
 STAGE = "spectra"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class SpectrumUnit:
         See `SpectrumChoices`.
     files
         The user's files for this source; None for none.
+    neighbours
+        Sources that send light into the aperture.
     """
 
     source_id: int
@@ -59,11 +65,15 @@ class SpectrumUnit:
     bkg_ratio: float | None
     drawn: bool
     files: UserFiles | None
+    neighbours: tuple[Neighbour, ...] = ()
 
 
 @dataclass(frozen=True)
 class SpectraJob:
-    """A batch of units of one event set: all that a worker needs, picklable."""
+    """A batch of units of one event set: all that a worker needs, picklable.
+
+    `regions` are apertures and background ratios of neighbours by source id.
+    """
 
     field: FieldKey
     units: tuple[SpectrumUnit, ...]
@@ -73,6 +83,7 @@ class SpectraJob:
     decimal_year: float
     grating: str
     bkg_response: bool
+    regions: Mapping[int, tuple[Aperture, float]]
 
     def calibration_of(self, files: UserFiles | None) -> Calibration:
         """Calibration of a source: with its own files where there are any."""
@@ -127,14 +138,24 @@ def plan(connection: Connection, place: Place) -> Plan:
     own = files_by_source(connection, field.user_files)
     upstream = upstream_states(connection, place, EXTRACT)
     ratios = _ratios(connection, place)
+    beside = load_neighbours(connection, place, ratios)
+
+    def result(source_id: int) -> list[Any]:
+        state = upstream.get(source_id)
+        return [None if state is None else state.result_hash, ratios.get(source_id)]
+
     wanted = {
         source_id: common.plus(
-            upstream=[state.result_hash, ratios.get(source_id)], files=_own_key(own.get(source_id))
+            upstream=[
+                *result(source_id),
+                [[*result(item.source_id), item.light] for item in beside.get(source_id, ())],
+            ],
+            files=_own_key(own.get(source_id)),
         )
-        for source_id, state in upstream.items()
+        for source_id in upstream
     }
     done = {source_id for source_id, state in upstream.items() if state.done}
-    return Plan(wanted, shared=(own, ratios, done))
+    return Plan(wanted, shared=(own, ratios, done, beside))
 
 
 def _own_key(files: UserFiles | None) -> list[str | None]:
@@ -162,11 +183,13 @@ def _ratios(connection: Connection, place: Place) -> dict[int, float]:
 
 def load(connection: Connection, place: Place, plan: Plan, source_ids: Sequence[int]) -> SpectraJob:
     """Put a batch together."""
-    own, ratios, done = plan.shared
+    own, ratios, done, beside = plan.shared
+    wanted = set(source_ids)
+    others = {item.source_id for source_id in source_ids for item in beside.get(source_id, ())}
     chosen = (
         Extraction.event_set_id == place.observed.event_set_id,
         Extraction.recipe_id == place.recipe_id,
-        Extraction.source_id.in_(source_ids),
+        Extraction.source_id.in_(wanted | others),
     )
     regions: dict[int, dict[str, Any]] = {}
     for row in connection.execute(
@@ -178,22 +201,41 @@ def load(connection: Connection, place: Place, plan: Plan, source_ids: Sequence[
     names = ("id", "source_id", "x", "y", "theta", "phi", "chip_id", "livetime")
     rows = connection.execute(
         select(*(getattr(Extraction, name) for name in names)).where(*chosen).order_by(Extraction.source_id)
-    )
+    ).all()
+    apertures = {
+        row.source_id: found
+        for row in rows
+        if row.source_id in done and (found := _aperture(row, regions.get(row.id, {}))) is not None
+    }
     units = tuple(
         SpectrumUnit(
             row.source_id,
-            _aperture(row, regions.get(row.id, {})) if row.source_id in done else None,
+            apertures.get(row.source_id),
             row.livetime or 0.0,
             ratios.get(row.source_id),
             "source" in regions.get(row.id, {}) and bool(regions[row.id]["source"].edited),
             own.get(row.source_id),
+            beside.get(row.source_id, ()),
         )
         for row in rows
+        if row.source_id in wanted
     )
-    return _job(place, units)
+    return _job(
+        place,
+        units,
+        {
+            other: (apertures[other], ratios[other])
+            for other in others
+            if other in apertures and other in ratios
+        },
+    )
 
 
-def _job(place: Place, units: tuple[SpectrumUnit, ...]) -> SpectraJob:
+def _job(
+    place: Place,
+    units: tuple[SpectrumUnit, ...],
+    regions: Mapping[int, tuple[Aperture, float]] = MappingProxyType({}),
+) -> SpectraJob:
     field = place.observed
     return SpectraJob(
         field_key(field),
@@ -204,6 +246,7 @@ def _job(place: Place, units: tuple[SpectrumUnit, ...]) -> SpectraJob:
         field.decimal_year,
         field.grating,
         place.recipe.spectra.bkg_response,
+        dict(regions),
     )
 
 
@@ -225,10 +268,11 @@ def compute(job: SpectraJob) -> list[Result[SpectrumRows]]:
     if any(unit.aperture is not None for unit in job.units):
         observed_field(job.field)
     results: list[Result[SpectrumRows]] = []
+    shapes = NeighbourShapes(job.regions)
     for unit in job.units:
         found: SpectrumRows | Failure = SpectrumRows()
         if unit.aperture is not None:
-            found = attempt(partial(_extract, unit, unit.aperture, job))
+            found = attempt(partial(_extract, unit, unit.aperture, job, shapes))
         if isinstance(found, Failure):
             results.append(Result.failed(unit.source_id, found.reason, found.message))
         else:
@@ -236,7 +280,9 @@ def compute(job: SpectraJob) -> list[Result[SpectrumRows]]:
     return results
 
 
-def _extract(unit: SpectrumUnit, aperture: Aperture, job: SpectraJob) -> SpectrumRows:
+def _extract(
+    unit: SpectrumUnit, aperture: Aperture, job: SpectraJob, shapes: NeighbourShapes
+) -> SpectrumRows:
     observed = observed_field(job.field)
     calibration = job.calibration_of(unit.files)
     image = None if unit.files is None else unit.files.psf
@@ -259,6 +305,9 @@ def _extract(unit: SpectrumUnit, aperture: Aperture, job: SpectraJob) -> Spectru
     ]
     if found.background is not None:
         parts.append(("background", found.background, found.bkg_ratio, found.background_response))
+    light = shapes.counts(observed, unit.neighbours)
+    if light is not None:
+        parts.append(("neighbours", light, None, None))
     used = [None if part[-1] is None else part[-1].redistribution for part in parts]
     chips = {calibration.redistribution(chip).identity: chip for chip in calibration.chip_ids}
     matrices = tuple(None if matrix is None else matrix.identity for matrix in used)
@@ -282,7 +331,7 @@ def _row(
     return {
         "product": product,
         "columns": ["counts"],
-        "data": pack(counts.astype(np.int32)),
+        "data": pack(counts.astype(np.float32 if product == "neighbours" else np.int32)),
         "header": {"livetime": found.livetime, "bkg_ratio": ratio, "good_frac": good},
         "arf": None if arf is None else pack(arf),
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
+from catalog.errors import UnknownNameError
 from catalog.measure.combined_spectrum import BackgroundRule
 from catalog.measure.spectral_fit import FitChoices, SpectralFitResult, fit_spectra
 from catalog.measure.spectral_preference import prefer
@@ -26,7 +27,7 @@ from catalog.stages.upstream import merged_inputs
 from catalog.store.door import Writer
 
 STAGE = "spectral_fit"
-VERSION = 1
+VERSION = 2
 UPSTREAM = ("merge", "spectra")
 SPECTRA = "spectra"
 _TIMEOUT = "OutOfTimeError"
@@ -50,8 +51,6 @@ class SpectralFitJob:
         Models.
     choices, scope, rule
         How they are fitted, and to what.
-    extracted
-        Whether the stage `spectra` has been there.
     """
 
     source_ids: tuple[int, ...]
@@ -64,7 +63,6 @@ class SpectralFitJob:
     choices: FitChoices
     scope: str
     rule: BackgroundRule
-    extracted: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +88,19 @@ def plan(connection: Connection, place: Place) -> Plan:
     )
     wanted = merged_inputs(connection, place, UPSTREAM, common)
     nh = place.survey.nh
-    return Plan({source_id: item.plus(nh=nh.get(source_id, 0.0)) for source_id, item in wanted.items()})
+    known = select(WorkUnit.id).where(WorkUnit.stage == SPECTRA, WorkUnit.recipe_id == place.recipe_id)
+    refusal = None
+    if connection.execute(known.limit(1)).first() is None:
+        refusal = UnknownNameError(
+            "no spectra are stored",
+            f"recipe {recipe.name}",
+            "run `srccat run spectra` first",
+            code="NO_SPECTRA",
+        )
+    return Plan(
+        {source_id: item.plus(nh=nh.get(source_id, 0.0)) for source_id, item in wanted.items()},
+        refusal=refusal,
+    )
 
 
 def _is_thermal(models: Sequence[str]) -> bool:
@@ -101,7 +111,6 @@ def load(connection: Connection, place: Place, _plan: Plan, source_ids: Sequence
     """Read the spectra of a batch."""
     recipe = place.recipe
     spectra = load_spectra(connection, place.recipe_id, source_ids)
-    known = select(WorkUnit.id).where(WorkUnit.stage == SPECTRA, WorkUnit.recipe_id == place.recipe_id)
     return SpectralFitJob(
         tuple(source_ids),
         {source_id: tuple(own) for source_id, own in groupby(spectra, key=lambda item: item.source_id)},
@@ -113,7 +122,6 @@ def load(connection: Connection, place: Place, _plan: Plan, source_ids: Sequence
         recipe_choices(recipe),
         recipe.spectral_fit.scope,
         recipe.spectra.combine,
-        connection.execute(known.limit(1)).first() is not None,
     )
 
 
@@ -128,11 +136,6 @@ def compute(job: SpectralFitJob) -> list[Result[SourceFits]]:
     # Fails here where Sherpa is not installed, once for all sources.
     import catalog.measure.spectral_sherpa  # noqa: F401
 
-    if not job.extracted:
-        return [
-            Result.failed(source_id, "NO_SPECTRA", "no spectra are stored; run `srccat run spectra` first")
-            for source_id in job.source_ids
-        ]
     results = []
     for source_id in job.source_ids:
         outcomes: list[FitOutcome] = []

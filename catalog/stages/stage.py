@@ -1,25 +1,16 @@
 """What a stage is: what its units depend on, how a batch is loaded, computed and stored.
 
-A stage is a file with four functions, and one entry in `stage_list`:
-
-plan(connection, place) -> Plan
-    The inputs of every unit, by source id. The run compares them with those of the last time.
-load(connection, place, plan, source_ids) -> job
-    All that computing a batch of sources needs, picklable.
-compute(job) -> list[Result]
-    Pure: no database. Runs in this process, in a worker process or on another machine. A unit that cannot be
-    computed may say so by a `Result.failed`; an exception fails the batch, which is then tried one by one.
-store(writer, place, run_id, results)
-    Writes a batch. A failed result (`value` None) removes what an earlier run stored for it.
+A stage is a file of its name with the four functions of `Work`, and one entry in `stage_list`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from numpy.typing import NDArray
 from sqlalchemy import Connection
@@ -27,6 +18,7 @@ from sqlalchemy import Connection
 from catalog.calibration.provider import Calibration
 from catalog.calibration.psf import PsfLibrary
 from catalog.calibration.spectrum import ReferenceSpectrum
+from catalog.errors import UserError
 from catalog.recipes.recipe import Recipe
 from catalog.stages.calibration_cache import CalibrationKey
 from catalog.stages.fingerprint import Inputs
@@ -129,12 +121,15 @@ class Plan:
         Other sources that must be in the same batch, by source id.
     is_current
         Whether the stage itself knows that no unit is stale; `wanted` then says only how many there are.
+    refusal
+        Why no unit can be computed: it ends a run that is to compute some.
     """
 
     wanted: Mapping[int, Inputs]
     shared: Any = None
     together: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     is_current: bool = False
+    refusal: UserError | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +160,26 @@ class Result(Generic[Value]):
         return cls(source_id, None, None, reason, message)
 
 
+class Work(Protocol):
+    """The functions of a stage."""
+
+    def plan(self, connection: Connection, place: Place) -> Plan:
+        """Return the inputs of every unit by source id; the run compares them with those of the last time."""
+
+    def load(self, connection: Connection, place: Place, plan: Plan, source_ids: Sequence[int]) -> Any:
+        """Return all that computing a batch of sources needs, picklable."""
+
+    def compute(self, job: Any) -> list[Result[Any]]:
+        """Compute a batch without the database: here, in a worker process or on another machine.
+
+        A unit that cannot be computed may say so by a `Result.failed`; an exception fails the batch, which is
+        then tried one by one.
+        """
+
+    def store(self, writer: Writer, place: Place, run_id: int, results: Sequence[Result[Any]]) -> None:
+        """Write a batch; a failed result (`value` None) removes what an earlier run stored for it."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """One stage.
@@ -172,9 +187,7 @@ class Stage:
     Attributes
     ----------
     name
-        As in commands and work units.
-    plan, load, compute, store
-        See the head of this file.
+        As in commands and work units; also that of its file.
     everywhere
         Whether its units are sources over all observations, not sources in one event set.
     core
@@ -190,15 +203,21 @@ class Stage:
     """
 
     name: str
-    plan: Callable[[Connection, Place], Plan]
-    load: Callable[[Connection, Place, Plan, Sequence[int]], Any]
-    compute: Callable[[Any], list[Result[Any]]]
-    store: Callable[[Writer, Place, int, Sequence[Result[Any]]], None]
     everywhere: bool = False
     core: bool = False
     keeps_equal: bool = True
     extra: str = ""
     slow: bool = False
+
+    @property
+    def file(self) -> str:
+        """Module of its functions."""
+        return f"catalog.stages.{self.name}"
+
+    @property
+    def work(self) -> Work:
+        """Its functions, imported when they are first needed."""
+        return cast(Work, import_module(self.file))
 
 
 def values(results: Sequence[Result[Value]]) -> list[Value]:

@@ -70,6 +70,30 @@ def is_current(
     )
 
 
+def stale_in_bands(
+    connection: Connection,
+    key: tuple[str, int, str],
+    wanted: Mapping[int, Inputs],
+    source_ids: Iterable[int],
+    but: tuple[str, ...] = ("bands",),
+) -> dict[int, int]:
+    """Units done before from the same inputs `but` some, by default the bands of the recipe, with their runs.
+
+    What such a unit found in a band that the recipe still has, holds.
+    """
+    rows = connection.execute(
+        select(WorkUnit.source_id, WorkUnit.inputs, WorkUnit.run_id).where(
+            *_units_of(key), WorkUnit.state == "done", WorkUnit.source_id.in_(list(source_ids))
+        )
+    )
+    unlike = dict.fromkeys(but, "")
+    return {
+        row.source_id: row.run_id
+        for row in rows
+        if row.inputs is not None and {**row.inputs, **unlike} == {**wanted[row.source_id].short(), **unlike}
+    }
+
+
 def count_reasons(
     connection: Connection,
     key: tuple[str, int, str],

@@ -68,6 +68,8 @@ class StoredSpectrum:
     spectrum: ExtractedSpectrum
 
 
+PRODUCTS = ("source", "background", "neighbours")
+"""What the rows of `spectrum` of one extraction hold: counts, and expected counts of neighbours."""
 _OBSERVATION = ("obs_id", "obi_num", "detector", "grating", "date_obs", "tstart", "tstop")
 _POINTING = ("ra_pnt", "dec_pnt", "roll_pnt")
 
@@ -144,7 +146,8 @@ def _used(connection: Connection, recipe_id: int, source_ids: Sequence[int] | No
 def _stored(
     pair: Mapping[str, Any], used: bool | None, responses: Mapping[int, Redistribution]
 ) -> StoredSpectrum:
-    source, background = pair["source"], pair.get("background")
+    source, background, beside = (pair.get(product) for product in PRODUCTS)
+    assert source is not None
     plain = {
         name: getattr(source, name)
         for name in (
@@ -161,6 +164,7 @@ def _stored(
         bkg_ratio=None if background is None else background.header["bkg_ratio"],
         response=_response(source, responses),
         background_response=None if background is None else _response(background, responses),
+        neighbours=None if beside is None else unpack(beside.data).astype(float),
     )
     return StoredSpectrum(**plain, merged=used, spectrum=spectrum)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from catalog.stages.attempt import Failure, attempt
 from catalog.stages.executor import Executor
 from catalog.stages.fingerprint import Inputs
 from catalog.stages.run_lock import heartbeat
+from catalog.stages.run_report import StageTimes
 from catalog.stages.stage import Place, Plan, Result, Stage
 from catalog.stages.work import UnitResult, UnitState, store_units
 from catalog.store.door import Store, Writer
@@ -34,12 +36,18 @@ class StaleUnits:
     states: Mapping[int, UnitState]
 
 
-def compute_batches(store: Store, units: StaleUnits, executor: Executor, size: int) -> Iterator[Results]:
-    """Yield results batch by batch, in the order of the sources; jobs are read as they are needed."""
+def compute_batches(
+    store: Store, units: StaleUnits, executor: Executor, size: int, times: StageTimes
+) -> Iterator[Results]:
+    """Yield results batch by batch, in the order of the sources; jobs are read as they are needed.
+
+    The time that reading and computing take is added to `times`.
+    """
     parts = list(split(sorted(units.stale), units.plan.together, size))
-    jobs = (attempt(partial(_load, store, units, part), (UserError, SQLAlchemyError)) for part in parts)
-    found = executor.map(partial(compute_job, units.stage.compute), jobs)
-    for part, results in zip(parts, found, strict=True):
+    jobs = (_read(store, units, part, times) for part in parts)
+    found = executor.map(partial(compute_job, units.stage.work.compute), jobs)
+    for part, (results, seconds) in zip(parts, found, strict=True):
+        times.computing += seconds
         yield _one_by_one(store, units, part, results) if isinstance(results, Failure) else results
 
 
@@ -59,14 +67,24 @@ def split(source_ids: Sequence[int], together: Mapping[int, Sequence[int]], size
         yield sorted(part)
 
 
-def compute_job(compute: Callable[[Any], Results], job: Any) -> Results | Failure:
-    """Compute a job where it was sent; a job that could not be read is its own result."""
-    return job if isinstance(job, Failure) else attempt(partial(compute, job))
+def compute_job(compute: Callable[[Any], Results], job: Any) -> tuple[Results | Failure, float]:
+    """Compute a job where it was sent, and say how much processor time it took, s.
+
+    A job that could not be read is its own result.
+    """
+    start = time.process_time()
+    results = job if isinstance(job, Failure) else attempt(partial(compute, job))
+    return results, time.process_time() - start
+
+
+def _read(store: Store, units: StaleUnits, source_ids: Sequence[int], times: StageTimes) -> Any:
+    with times.spent_on("reading"):
+        return attempt(partial(_load, store, units, source_ids), (UserError, SQLAlchemyError))
 
 
 def _load(store: Store, units: StaleUnits, source_ids: Sequence[int]) -> Any:
     with store.read() as connection:
-        return units.stage.load(connection, units.place, units.plan, source_ids)
+        return units.stage.work.load(connection, units.place, units.plan, source_ids)
 
 
 def _one_by_one(store: Store, units: StaleUnits, source_ids: Sequence[int], failure: Failure) -> Results:
@@ -76,7 +94,7 @@ def _one_by_one(store: Store, units: StaleUnits, source_ids: Sequence[int], fail
     for part in parts:
         if len(parts) > 1:
             job = attempt(partial(_load, store, units, part), (UserError, SQLAlchemyError))
-            results = compute_job(units.stage.compute, job)
+            results, _ = compute_job(units.stage.work.compute, job)
             if not isinstance(results, Failure):
                 found += results
                 continue
@@ -112,7 +130,7 @@ def _write(writer: Writer, units: StaleUnits, run_id: int, results: Results) -> 
     found = [result for result in results if result.source_id in there]
     changed = [result for result in found if not (stage.keeps_equal and _is_equal(result, units.states))]
     if changed:
-        stage.store(writer, place, run_id, changed)
+        stage.work.store(writer, place, run_id, changed)
     event_set_id = None if place.field is None else place.field.event_set_id
     store_units(
         writer,

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
-from catalog.calibration.exposure_image import read_exposure_image
 from catalog.calibration.hrc import CHIP_IDS as HRC_DETECTORS
 from catalog.calibration.hrc import open_hrc_calibration
 from catalog.calibration.provider import Calibration, with_area
-from catalog.calibration.psf_image import PsfModel, read_psf_image
-from catalog.calibration.user_files import read_area_table
-from catalog.calibration.user_response import check_responses, with_responses
 from catalog.config import ObservationSettings
 from catalog.errors import UnknownNameError
-from catalog.measure.extract import Aperture
-from catalog.measure.observed_field import ObservedField
 from catalog.schema.tables import Source
 from catalog.stages.checksum import check_unchanged, file_sha256
+
+if TYPE_CHECKING:
+    from catalog.calibration.instrument_setup import InstrumentSetup
+    from catalog.calibration.psf_image import PsfModel
+    from catalog.measure.extract import Aperture
+    from catalog.measure.observed_field import ObservedField
 
 NamedFile = tuple[Path, str]
 
@@ -40,6 +41,8 @@ class UserFiles:
         Exposure maps of the observation by name of the band.
     detector
         ACIS, HRC-I or HRC-S: whose calibration the files of an observation replace pieces of.
+    setup
+        How ACIS stood and was run, where the calibration depends on it, and the date as decimal year.
     """
 
     source: str | None = None
@@ -49,6 +52,7 @@ class UserFiles:
     area_table: NamedFile | None = None
     expmaps: tuple[tuple[str, NamedFile], ...] = ()
     detector: str = "ACIS"
+    setup: tuple[InstrumentSetup | None, float] | None = None
 
     def response_key(self) -> list[str | None]:
         """What photometry depends on."""
@@ -58,16 +62,25 @@ class UserFiles:
         """The calibration of the detector with these files."""
         if self.detector in HRC_DETECTORS:
             base = open_hrc_calibration(self.detector, base.psf)
+        elif self.setup is not None:
+            base = base.in_observation(*self.setup)
         if self.area_table is not None:
+            from catalog.calibration.user_files import read_area_table
+
             base = with_area(base, read_area_table(self.area_table[0]))
         if self.arf is None and self.rmf is None:
             return base
+        from catalog.calibration.user_response import with_responses
+
         arf, rmf = (None if file is None else file[0] for file in (self.arf, self.rmf))
         return with_responses(base, arf, rmf, of_source=self.source is not None)
 
 
 def user_files(
-    chosen: ObservationSettings, detector: str = "ACIS", pointing: tuple[str, float, float] | None = None
+    chosen: ObservationSettings,
+    detector: str = "ACIS",
+    pointing: tuple[str, float, float] | None = None,
+    setup: tuple[InstrumentSetup | None, float] | None = None,
 ) -> tuple[UserFiles, ...]:
     """Files of the settings of an ObsID: first that of the observation, then those of sources.
 
@@ -87,22 +100,37 @@ def user_files(
         area_table=_named(chosen.area_table),
         expmaps=tuple((band, (path, file_sha256(path))) for band, path in sorted(chosen.expmap.items())),
         detector=detector,
+        setup=setup,
     )
     for path in chosen.expmap.values():
+        from catalog.calibration.exposure_image import read_exposure_image
+
         image = read_exposure_image(path)
         if pointing is not None:
             image.check_field(*pointing)
-    check_responses(chosen.arf, chosen.rmf)
+    _check_responses(chosen.arf, chosen.rmf)
     if chosen.area_table is not None:
+        from catalog.calibration.user_files import read_area_table
+
         read_area_table(chosen.area_table)
     found = [whole]
     for name, files in sorted(chosen.source.items()):
         own = UserFiles(name, _named(files.arf), _named(files.rmf), _named(files.psf))
-        check_responses(files.arf, files.rmf)
+        _check_responses(files.arf, files.rmf)
         if own.psf is not None:
+            from catalog.calibration.psf_image import read_psf_image
+
             read_psf_image(own.psf[0])
         found.append(own)
     return tuple(found)
+
+
+def _check_responses(arf: Path | None, rmf: Path | None) -> None:
+    # Most observations have none: the libraries that read them are not loaded for nothing.
+    if arf is not None or rmf is not None:
+        from catalog.calibration.user_response import check_responses
+
+        check_responses(arf, rmf)
 
 
 def _named(path: Path | None) -> NamedFile | None:
@@ -117,6 +145,8 @@ def source_psf(image: NamedFile, observed: ObservedField, aperture: Aperture) ->
     InputFileError, MissingFileError, CalibrationError
         It is not the image that was named, is gone, or does not hold the source.
     """
+    from catalog.calibration.psf_image import read_psf_image
+
     path, sha256 = image
     check_unchanged(path, sha256, "a PSF image")
     ra, dec = observed.events.sky_frame.to_world(aperture.x, aperture.y)

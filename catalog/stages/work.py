@@ -20,6 +20,7 @@ from catalog.recipes.recipe import Recipe
 from catalog.schema.tables import EventSet, InputFile, Observation, Source, WorkUnit
 from catalog.stages.checksum import file_sha256
 from catalog.stages.fingerprint import Inputs
+from catalog.stages.remote_files import local_copy
 from catalog.stages.user_files import UserFiles, user_files
 from catalog.store.door import Writer
 
@@ -145,6 +146,12 @@ def _field_input(row: Any, settings: Settings, role: str) -> FieldInput:
     found = detector_named(row.instrument, row.detector) or ACIS
     dtf = _chosen_file(chosen.dtf, row.ancillary.get("dtf1", ()))
     dx, dy = chosen.shift or (row.correction_dx or 0.0, row.correction_dy or 0.0)
+    setup = None
+    if settings.calibration.provider == "caldb" and found is ACIS:
+        from catalog.calibration.instrument_setup import instrument_setup
+        from catalog.events.event_list import read_event_header
+
+        setup = instrument_setup(read_event_header(local_copy(Path(row.path), row.sha256)))
     return FieldInput(
         event_set_id=row.event_set_id,
         scope=f"{row.obs_id}/{row.obi_num}/{row.cycle}/{row.datamode}/{role}",
@@ -163,7 +170,9 @@ def _field_input(row: Any, settings: Settings, role: str) -> FieldInput:
         grating=row.grating,
         correction=Correction(dx, dy, row.correction_rotation or 0.0, row.correction_scale or 1.0),
         psf_blur=with_core(BLUR[row.position_kind], settings.calibration.psf_blur),
-        user_files=user_files(chosen, found.name, (row.obs_id, row.ra_pnt, row.dec_pnt)),
+        user_files=user_files(
+            chosen, found.name, (row.obs_id, row.ra_pnt, row.dec_pnt), (setup, row.decimal_year)
+        ),
         detector=found.name,
         dead_time=None if found.has_energies else dtf,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special
 
 Array = NDArray[np.float64]
 
@@ -125,7 +125,7 @@ def _chi_square(n: Array, m: Array, f: Array, g: Array, r: Array, error: float) 
 
 def log10_chi2_sf(value: float, freedom: int) -> float:
     """log10 of the probability of a larger chi-square, also far beyond the range of doubles."""
-    p = float(stats.chi2.sf(value, freedom))
+    p = float(special.chdtrc(freedom, value))
     if p > 1e-290:
         return math.log10(p)
     # First terms of the continued fraction of the incomplete gamma function.

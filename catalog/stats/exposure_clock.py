@@ -7,12 +7,17 @@ a source that the dither carries over a chip edge is expected to count less whil
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+
+_TABLE_STEP = 5.0
+"""s of good time between entries of the exposure table."""
+_LEAST_ENTRIES, _MOST_ENTRIES = 1000, 200_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,16 +36,26 @@ class ExposureClock:
     stop: Array
     fraction: Array
 
-    @property
+    @cached_property
     def total_time(self) -> float:
         """Good time, s."""
         return float(np.sum(self.stop - self.start))
 
-    @property
+    @cached_property
     def total_exposure(self) -> float:
         """Good time x fraction, s."""
         return float(np.sum((self.stop - self.start) * self.fraction))
 
+    @cached_property
+    def exposure_table(self) -> Array:
+        """Share of the exposure gathered at equal steps of good time; empty where it grows evenly."""
+        if self.is_uniform:
+            return np.empty(0)
+        entries = int(np.clip(self.total_time / _TABLE_STEP, _LEAST_ENTRIES, _MOST_ENTRIES))
+        table = self.exposure_at_elapsed(np.linspace(0.0, self.total_time, entries + 1))
+        return np.asarray(table / table[-1])
+
+    @cached_property
     def _knots(self) -> tuple[Array, Array, Array]:
         """Times, good time and exposure at both ends of each stretch, interleaved."""
         length = self.stop - self.start
@@ -57,7 +72,7 @@ class ExposureClock:
 
     def time_at(self, elapsed: ArrayLike) -> Array:
         """Time at which so much good time (s) has passed; at a gap, its begin."""
-        time, good, _ = self._knots()
+        time, good, _ = self._knots
         wanted = np.asarray(elapsed, dtype=float)
         if not time.size:
             return np.full(wanted.shape, np.nan)
@@ -66,20 +81,20 @@ class ExposureClock:
 
     def elapsed_at(self, time: ArrayLike) -> Array:
         """Good time passed until each time, s."""
-        knots, good, _ = self._knots()
+        knots, good, _ = self._knots
         return _interpolate(time, knots, good)
 
     def exposure_at(self, time: ArrayLike) -> Array:
         """Exposure gathered until each time, s."""
-        knots, _, exposure = self._knots()
+        knots, _, exposure = self._knots
         return _interpolate(time, knots, exposure)
 
     def exposure_at_elapsed(self, elapsed: ArrayLike) -> Array:
         """Exposure gathered until so much good time has passed, s."""
-        _, good, exposure = self._knots()
+        _, good, exposure = self._knots
         return _interpolate(elapsed, good, exposure)
 
-    @property
+    @cached_property
     def is_uniform(self) -> bool:
         """Whether the fraction is the same at all times."""
         return bool(self.fraction.size == 0 or np.ptp(self.fraction) <= 1e-9 * self.fraction.max())

@@ -20,9 +20,6 @@ MOST_BINS = 3000
 LEAST_BIN_SECONDS = 50.0
 THRESHOLD = 0.5
 """ln of the largest mean odds over that at the truncation: a factor of sqrt(e)."""
-_TABLE_STEP = 5.0
-"""s of good time between entries of the exposure table."""
-_MOST_ENTRIES = 200_000
 _COARSE_POINTS = 256
 _ROUNDING = 1e-9
 _BELOW_ONE = float(np.nextafter(1.0, 0.0))
@@ -113,9 +110,12 @@ def gregory_loredo(
     if not times.size or first < 2:
         return None
     phase = np.clip(clock.elapsed_at(times) / total, 0.0, _BELOW_ONE)
-    table = _exposure_table(clock)
+    table = clock.exposure_table
     found: Array = log_odds(phase, table, first)
-    mean = np.logaddexp.accumulate(found) - np.log(np.arange(1, found.size + 1))
+    peak = float(found.max())
+    with np.errstate(divide="ignore"):
+        # Models that are lost here are no part of the largest mean.
+        mean = np.log(np.cumsum(np.exp(found - peak)) / np.arange(1, found.size + 1)) + peak
     last = int(np.flatnonzero(mean >= mean.max() - threshold)[-1])
     # One event gives odds of 1 whatever the bins: rounding must not make more of them.
     log_mean = float(mean[last]) if abs(mean[last]) > _ROUNDING else 0.0
@@ -158,15 +158,6 @@ def variability_index(probability: float, log10_odds: float, f3: float, f5: floa
     if probability < 0.6:
         return 3
     return 4 if probability < 2 / 3 else 5
-
-
-def _exposure_table(clock: ExposureClock) -> Array:
-    if clock.is_uniform:
-        return np.empty(0)
-    total = clock.total_time
-    entries = int(np.clip(total / _TABLE_STEP, 1000, _MOST_ENTRIES))
-    table = clock.exposure_at_elapsed(np.linspace(0.0, total, entries + 1))
-    return np.asarray(table / table[-1])
 
 
 def _light_curve(

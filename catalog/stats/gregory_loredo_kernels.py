@@ -70,15 +70,17 @@ def _arrangement(phase: Array, m: int) -> float:
 @compiled
 def _exposed_arrangement(phase: Array, table: Array, m: int) -> float:
     """Sum over m bins of ln n_j! - n_j ln(m p_j), p_j the share of the exposure in bin j."""
-    total, product, count, known, share = 0.0, 1.0, 0.0, -1, 1.0
+    total, product, count, known, inverse = 0.0, 1.0, 0.0, -1, 1.0
+    bin_length = 1.0 / m
     for value in phase:
         j = int(value * m)
         if j == known:
             count += 1.0
         else:
             count, known = 1.0, j
-            share = m * (exposure_share(table, (j + 1) / m) - exposure_share(table, j / m))
-        product *= count / share
+            share = exposure_share(table, (j + 1) * bin_length) - exposure_share(table, j * bin_length)
+            inverse = bin_length / share
+        product *= count * inverse
         if product > _LARGE or product < 1.0 / _LARGE:
             total += math.log(product)
             product = 1.0
@@ -127,6 +129,8 @@ def rate_moments_exposed(phase: Array, table: Array, weight: Array, points: int)
     """
     n = phase.size
     first, second = np.zeros(points), np.zeros(points)
+    # What events add, as differences from one point to the next.
+    more_first, more_second = np.zeros(points + 1), np.zeros(points + 1)
     for m in range(2, weight.size + 2):
         w = weight[m - 2]
         if m <= _EACH_MODEL:
@@ -149,11 +153,13 @@ def rate_moments_exposed(phase: Array, table: Array, weight: Array, points: int)
                 i += 1
             inverse = 1.0 / (exposure_share(table, (j + 1) / m) - exposure_share(table, j / m))
             low = max(0, -((m - 2 * j * points) // (2 * m)))
-            high = -((m - 2 * (j + 1) * points) // (2 * m))
-            for k in range(low, min(high, points)):
-                first[k] += a * count * inverse
-                second[k] += b * count * (count + 3) * inverse * inverse
-    return first, second
+            high = min(points, -((m - 2 * (j + 1) * points) // (2 * m)))
+            mean, square = a * count * inverse, b * count * (count + 3) * inverse * inverse
+            more_first[low] += mean
+            more_first[high] -= mean
+            more_second[low] += square
+            more_second[high] -= square
+    return first + np.cumsum(more_first)[:points], second + np.cumsum(more_second)[:points]
 
 
 @compiled
@@ -165,21 +171,21 @@ def _add_empty_bins(first: Array, second: Array, table: Array, m: int, weight: f
     a = weight / (n + m)
     b = 2.0 * a / (n + m + 1)
     known = -1
-    after, inverse = 0.0, 0.0
-    # Bin j of point k is (2 k + 1) m over 2 points: carried along, since a division took half of the time.
+    after, inverse, bin_length = 0.0, 0.0, 1.0 / m
+    # Bin j of point k is (2 k + 1) m over 2 points: carried along while it grows by less than 1, since a
+    # division takes half of the time; one of doubles is the faster one, and exact where its result is whole.
     j, rest = -1, -m + 2 * points
     for k in range(points):
-        rest += 2 * m
-        if rest >= 2 * points:
-            if rest < 4 * points:
+        if m > points:
+            j = int((k + 0.5) * m / points)
+        else:
+            rest += 2 * m
+            if rest >= 2 * points:
                 j += 1
                 rest -= 2 * points
-            else:
-                j += rest // (2 * points)
-                rest %= 2 * points
         if j != known:
-            before = after if j == known + 1 else exposure_share(table, j / m)
-            after = exposure_share(table, (j + 1) / m)
+            before = after if j == known + 1 else exposure_share(table, j * bin_length)
+            after = exposure_share(table, (j + 1) * bin_length)
             known = j
             inverse = 1.0 / (after - before)
         first[k] += a * inverse

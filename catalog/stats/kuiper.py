@@ -37,14 +37,19 @@ def kuiper_log10_pvalue(distance: float, n: int, method: PValue = "exact") -> fl
         series also serves above 1000 events and below p = 1e-7.
     """
     # Compiled code: imported late, so that commands without timing start fast.
-    from catalog.stats.kuiper_kernels import kuiper_cdf
+    from catalog.stats.staircase_kernels import kuiper_cdf
 
+    if method == "exact" and 2 <= n <= _EXACT_UP_TO:
+        p = 1.0 - float(kuiper_cdf(distance, n))
+        if p > _CANCELLED:
+            return math.log10(p)
+        return min(_log10_approximation(distance, n), math.log10(_CANCELLED))
+    return _log10_approximation(distance, n)
+
+
+def _log10_approximation(distance: float, n: int) -> float:
     root = math.sqrt(n)
-    series = _log10_series((root + 0.155 + 0.24 / root) * distance)
-    if method == "asymptotic" or n > _EXACT_UP_TO or n < 2:
-        return series
-    p = 1.0 - float(kuiper_cdf(distance, n))
-    return math.log10(p) if p > _CANCELLED else min(series, math.log10(_CANCELLED))
+    return _log10_series((root + 0.155 + 0.24 / root) * distance)
 
 
 def kuiper_log10(phase: ArrayLike, method: PValue = "exact") -> float | None:

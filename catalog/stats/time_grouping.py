@@ -85,6 +85,9 @@ def snr_edges(
 
     Parameters are those of `group_by_snr`; a single group where not even all bins together reach it.
     """
+    # Compiled code: imported late, so that commands without timing start fast.
+    from catalog.stats.time_grouping_kernels import ends_from_both_sides
+
     n = np.asarray(counts, dtype=float)
     b = np.zeros(n.size) if background is None else np.asarray(background, dtype=float)
     filled = np.flatnonzero(n)
@@ -93,33 +96,12 @@ def snr_edges(
     # A boundary lies midway between two bins with counts, so that no group ends in a run of empty ones.
     cuts = (filled[:-1] + filled[1:] + 1) // 2
     sums = np.stack([np.append(0.0, np.cumsum(n)), np.append(0.0, np.cumsum(b))])
-    before = sums[:, cuts]
-
-    def enough(last: Array, first: Array) -> bool:
-        signal, noise = last - first
-        return bool(group_snr(signal, noise, ratio) >= threshold)
-
-    left, right, left_sum, right_sum = [0], [n.size], sums[:, 0], sums[:, -1]
-    i, j = 0, cuts.size - 1
-    turn = True
-    while i <= j:
-        if turn:
-            while i <= j and not enough(before[:, i], left_sum):
-                i += 1
-            if i <= j:
-                left.append(int(cuts[i]))
-                left_sum = before[:, i]
-                i += 1
-        else:
-            while i <= j and not enough(right_sum, before[:, j]):
-                j -= 1
-            if i <= j:
-                right.append(int(cuts[j]))
-                right_sum = before[:, j]
-                j -= 1
-        turn = not turn
-    edges = left + right[::-1]
-    if len(edges) > 2 and not enough(right_sum, left_sum):
+    total = float(sums[0, -1]), float(sums[1, -1])
+    before, beside = sums[:, cuts]
+    first, last, leftover = ends_from_both_sides(before, beside, total, float(ratio), float(threshold))
+    left = [0, *cuts[first].tolist()]
+    edges = [*left, *cuts[last][::-1].tolist(), n.size]
+    if len(edges) > 2 and leftover:
         # The leftover in the middle goes to the group before it, or to the one after where none is before.
         del edges[len(left) - 1 if len(left) > 1 else len(left)]
     return np.array(edges, dtype=np.int64)

@@ -1,12 +1,13 @@
-"""Many rows at once: checked as a block, written by executemany (SQLite) or COPY (PostgreSQL)."""
+"""Many rows at once: checked piece by piece on their way into executemany (SQLite) or COPY (PostgreSQL)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
-from operator import itemgetter
+from itertools import chain, repeat
+from operator import eq, itemgetter
 from typing import Any
 
 from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, Table, Text, TypeDecorator
@@ -20,6 +21,8 @@ Row = Mapping[str, Any]
 Values = tuple[Any, ...]
 
 _STAGED = "srccat_staged"
+_PIECE = 200
+"""Rows that are turned into the driver's form together: few enough to stay in the processor's cache."""
 _POSTGRES_TYPES: tuple[tuple[type[sqltypes.TypeEngine[Any]], str], ...] = (
     (sqltypes.BigInteger, "int8"),
     (Integer, "int4"),
@@ -41,106 +44,114 @@ class Block:
     names
         The columns given.
     values
-        One tuple a row, in the order of `names`.
+        One tuple a row, in the order of `names`; may be read once only.
     """
 
     table: Table
     names: tuple[str, ...]
-    values: list[Values]
-
-    def with_ids(self, ids: Sequence[int]) -> Block:
-        """Return the same rows with their row numbers in front."""
-        return Block(
-            self.table,
-            ("id", *self.names),
-            [(row_id, *row) for row_id, row in zip(ids, self.values, strict=True)],
-        )
+    values: Iterable[Values]
 
 
-def make_block(connection: Connection, table: Table, rows: Sequence[Row]) -> Block:
-    """Check rows as a whole and turn their values into those of the driver.
+def make_block(
+    connection: Connection, table: Table, rows: Sequence[Row], ids: Sequence[int] | None = None
+) -> Block:
+    """Return the block of rows, with their row numbers in front where `ids` gives them.
 
-    Raises
-    ------
-    ValueError
-        Rows whose columns differ, NaN or infinity: a defect of the caller, not of the input. A stage turns
-        what it cannot give into None and sets a flag.
+    Its values are made when the driver asks for them. ValueError is raised then for rows whose columns
+    differ, NaN or infinity: a defect of the caller, not of the input. A stage turns what it cannot give into
+    None and sets a flag.
     """
     names = tuple(rows[0])
-    values = _tuples(table, rows, names)
-    refuse_not_finite(table, names, values)
     constants = {
         column.name: column.default.arg
         for column in table.columns
         if column.name not in rows[0] and isinstance(column.default, ScalarElementColumnDefault)
     }
-    if constants:
-        more = tuple(constants.values())
-        names, values = (*names, *constants), [row + more for row in values]
-    return Block(table, names, _converted(connection, table, names, values))
+    pieces = _pieces(connection, table, rows, names, tuple(constants.items()), ids)
+    first = () if ids is None else ("id",)
+    return Block(table, (*first, *names, *constants), chain.from_iterable(pieces))
+
+
+def _pieces(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Row],
+    names: tuple[str, ...],
+    constants: tuple[tuple[str, Any], ...],
+    ids: Sequence[int] | None,
+) -> Iterator[Sequence[Values]]:
+    refuse, convert = finite_check(table, names), _converter(connection, table, names)
+    more = tuple(_converter(connection, table, (name,))([(value,)])[0][0] for name, value in constants)
+    for start in range(0, len(rows), _PIECE):
+        piece = _tuples(table, rows[start : start + _PIECE], names)
+        refuse(piece)
+        piece = convert(piece)
+        if ids is not None:
+            own = ids[start : start + _PIECE]
+            piece = [(row_id, *row, *more) for row_id, row in zip(own, piece, strict=True)]
+        elif more:
+            piece = [row + more for row in piece]
+        yield piece
 
 
 def _tuples(table: Table, rows: Sequence[Row], names: tuple[str, ...]) -> list[Values]:
-    first = rows[0].keys()
-    # As many columns, and each of the first row's: the same ones. Comparing all names would cost more.
-    if any(length != len(names) for length in map(len, rows)):
-        raise _unlike(table, next(row.keys() ^ first for row in rows if len(row) != len(names)))
-    try:
-        if len(names) == 1:
-            return [(row[names[0]],) for row in rows]
-        return list(map(itemgetter(*names), rows))
-    except KeyError:
-        raise _unlike(table, next(row.keys() ^ first for row in rows if row.keys() != first)) from None
+    if all(map(eq, map(tuple, rows), repeat(names))):
+        return [tuple(row.values()) for row in rows]
+    unlike = next((row.keys() ^ set(names) for row in rows if row.keys() != set(names)), None)
+    if unlike is not None:
+        raise ValueError(f"rows of {table.name} with different columns: {', '.join(sorted(unlike))}")
+    return [tuple(row[name] for name in names) for row in rows]
 
 
-def _unlike(table: Table, names: set[str]) -> ValueError:
-    return ValueError(f"rows of {table.name} with different columns: {', '.join(sorted(names))}")
+def finite_check(table: Table, names: Sequence[str]) -> Callable[[Sequence[Values]], None]:
+    """Return a function that refuses NaN and infinity in the float columns of rows.
 
-
-def refuse_not_finite(table: Table, names: Sequence[str], values: Sequence[Values]) -> None:
-    """Refuse NaN and infinity in the float columns of rows.
-
-    Raises
-    ------
-    ValueError
-        Names the table and column.
+    It raises ValueError with the table and column.
     """
     columns = [i for i, name in enumerate(names) if isinstance(table.c[name].type, FiniteDouble)]
     if not columns:
-        return
+        return lambda values: None
     # Of one column alone the getter would give the value, not a tuple of one.
     chosen = itemgetter(*columns) if len(columns) > 1 else itemgetter(slice(columns[0], columns[0] + 1))
-    numbers = chain.from_iterable(map(chosen, values))
-    # One NaN or infinity spoils the sum of all; a sum of healthy numbers may itself overflow, so look again.
-    if math.isfinite(sum(filter(None, numbers))):
-        return
-    for i in columns:
-        if not all(math.isfinite(row[i]) for row in values if row[i] is not None):
-            raise ValueError(f"NaN or infinity in {table.name}.{names[i]}: use None and a flag")
+
+    def refuse(values: Sequence[Values]) -> None:
+        numbers = chain.from_iterable(map(chosen, values))
+        # One NaN or infinity spoils the sum of all; that of healthy numbers may overflow, so look again.
+        if math.isfinite(sum(filter(None, numbers))):
+            return
+        for i in columns:
+            if not all(math.isfinite(row[i]) for row in values if row[i] is not None):
+                raise ValueError(f"NaN or infinity in {table.name}.{names[i]}: use None and a flag")
+
+    return refuse
 
 
-def _converted(
-    connection: Connection, table: Table, names: Sequence[str], values: list[Values]
-) -> list[Values]:
-    """Apply what the column types do to a value on its way in; most do nothing."""
+def _converter(
+    connection: Connection, table: Table, names: Sequence[str]
+) -> Callable[[list[Values]], list[Values]]:
+    """Return a function that applies what the column types do to a value on its way in; most do nothing."""
     dialect = connection.dialect
     processors = {}
     for i, name in enumerate(names):
         kind = table.c[name].type
-        # Numbers were checked above, and both drivers take bytes as they are.
+        # Numbers are checked by themselves, and both drivers take bytes as they are.
         if not isinstance(kind, FiniteDouble | LargeBinary):
             processor = kind.dialect_impl(dialect).bind_processor(dialect)
             if processor is not None:
                 processors[i] = processor
     if not processors:
-        return values
-    columns: list[Any] = list(zip(*values, strict=True))
-    for i, processor in processors.items():
-        columns[i] = map(processor, columns[i])
-    return list(zip(*columns, strict=True))
+        return lambda values: values
+
+    def convert(values: list[Values]) -> list[Values]:
+        columns: list[Any] = list(zip(*values, strict=True))
+        for i, processor in processors.items():
+            columns[i] = map(processor, columns[i])
+        return list(zip(*columns, strict=True))
+
+    return convert
 
 
-def take_ids(connection: Connection, table: Table, number: int, above: int = 0) -> list[int]:
+def take_ids(connection: Connection, table: Table, number: int, above: int = 0) -> Sequence[int]:
     """Return row numbers for new rows of a table, in rising order.
 
     On SQLite those after the largest one there, or after `above`: the writer is alone. On PostgreSQL from the
@@ -149,19 +160,23 @@ def take_ids(connection: Connection, table: Table, number: int, above: int = 0) 
     if connection.dialect.name == "sqlite":
         largest = connection.exec_driver_sql(f"SELECT max(id) FROM {table.name}").scalar()
         start = max(int(largest or 0), above) + 1
-        return list(range(start, start + number))
-    statement = (
-        f"SELECT nextval(pg_get_serial_sequence('{table.name}', 'id')) FROM generate_series(1, {number})"
-    )
-    return sorted(int(row_id) for row_id in connection.exec_driver_sql(statement).scalars())
+        return range(start, start + number)
+    sequence = connection.exec_driver_sql(f"SELECT pg_get_serial_sequence('{table.name}', 'id')").scalar()
+    statement = f"SELECT nextval('{sequence}') AS id FROM generate_series(1, {number})"
+    low, high = connection.exec_driver_sql(f"SELECT min(id), max(id) FROM ({statement}) AS taken").one()
+    if high - low + 1 == number:
+        return range(low, high + 1)
+    # Another writer took some meanwhile; those in between stay unused.
+    return sorted(connection.exec_driver_sql(statement).scalars())
 
 
 def load(connection: Connection, block: Block) -> None:
     """Insert the rows of a block; a row whose key is there is an error."""
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(_insert_sql(connection, block), block.values)
-    else:
-        _copy(connection, block, block.table.name)
+        _execute(connection, _insert_sql(connection, block), block)
+        return
+    with _driver(connection) as driver:
+        _copy(driver, block, block.table.name, _listed(connection, block))
 
 
 def load_or(connection: Connection, block: Block, key: Sequence[str], *, replace: bool) -> int:
@@ -180,9 +195,8 @@ def load_or(connection: Connection, block: Block, key: Sequence[str], *, replace
     else:
         conflict += "NOTHING"
     if connection.dialect.name == "sqlite":
-        statement = _insert_sql(connection, block) + conflict
-        return connection.exec_driver_sql(statement, block.values).rowcount
-    names = ", ".join(map(quote, block.names))
+        return _execute(connection, _insert_sql(connection, block) + conflict, block)
+    names = _listed(connection, block)
     return _through_staging(
         connection, block, f"INSERT INTO {block.table.name} ({names}) SELECT {names} FROM {_STAGED}{conflict}"
     )
@@ -194,10 +208,9 @@ def change(connection: Connection, block: Block) -> None:
     table = block.table.name
     names = [name for name in block.names if name != "id"]
     if connection.dialect.name == "sqlite":
-        order = itemgetter(*(block.names.index(name) for name in (*names, "id")))
-        assigned = ", ".join(f"{quote(name)} = ?" for name in names)
-        statement = f"UPDATE {table} SET {assigned} WHERE id = ?"
-        connection.exec_driver_sql(statement, list(map(order, block.values)))
+        place = {name: f"?{i}" for i, name in enumerate(block.names, start=1)}
+        assigned = ", ".join(f"{quote(name)} = {place[name]}" for name in names)
+        _execute(connection, f"UPDATE {table} SET {assigned} WHERE id = {place['id']}", block)
         return
     assigned = ", ".join(f"{quote(name)} = {_STAGED}.{quote(name)}" for name in names)
     statement = f"UPDATE {table} SET {assigned} FROM {_STAGED} WHERE {table}.id = {_STAGED}.id"
@@ -205,36 +218,57 @@ def change(connection: Connection, block: Block) -> None:
 
 
 def _insert_sql(connection: Connection, block: Block) -> str:
-    quote = connection.dialect.identifier_preparer.quote
-    names = ", ".join(map(quote, block.names))
-    return f"INSERT INTO {block.table.name} ({names}) VALUES ({', '.join('?' * len(block.names))})"
+    marks = ", ".join("?" * len(block.names))
+    return f"INSERT INTO {block.table.name} ({_listed(connection, block)}) VALUES ({marks})"
+
+
+def _listed(connection: Connection, block: Block) -> str:
+    return ", ".join(map(connection.dialect.identifier_preparer.quote, block.names))
+
+
+def _execute(connection: Connection, statement: str, block: Block) -> int:
+    with _driver(connection) as driver:
+        return int(driver.executemany(statement, block.values).rowcount)
 
 
 def _through_staging(connection: Connection, block: Block, statement: str) -> int:
     """Copy rows into a table of the session, and let one statement take them from there."""
-    names = ", ".join(map(connection.dialect.identifier_preparer.quote, block.names))
-    connection.exec_driver_sql(
-        f"CREATE TEMPORARY TABLE {_STAGED} ON COMMIT DROP AS "
-        f"SELECT {names} FROM {block.table.name} WITH NO DATA"
-    )
-    _copy(connection, block, _STAGED)
-    changed = connection.exec_driver_sql(statement).rowcount
-    connection.exec_driver_sql(f"DROP TABLE {_STAGED}")
+    names = _listed(connection, block)
+    with _driver(connection) as driver:
+        connection.exec_driver_sql(
+            f"CREATE TEMPORARY TABLE {_STAGED} ON COMMIT DROP AS "
+            f"SELECT {names} FROM {block.table.name} WITH NO DATA"
+        )
+        _copy(driver, block, _STAGED, names)
+        changed = connection.exec_driver_sql(statement).rowcount
+        connection.exec_driver_sql(f"DROP TABLE {_STAGED}")
     return changed
 
 
-def _copy(connection: Connection, block: Block, target: str) -> None:
-    names = ", ".join(map(connection.dialect.identifier_preparer.quote, block.names))
+def _copy(driver: Any, block: Block, target: str, names: str) -> None:
     statement = f"COPY {target} ({names}) FROM STDIN (FORMAT BINARY)"
-    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(statement) as stream:
+        stream.set_types([_postgres_type(block.table.c[name]) for name in block.names])
+        for row in block.values:
+            stream.write_row(row)
+
+
+@contextmanager
+def _driver(connection: Connection) -> Iterator[Any]:
+    """Give the driver's connection; its errors leave as SQLAlchemy's.
+
+    Where rows are refused on their way, those before them are taken back, and the transaction can go on.
+    """
     failure = connection.dialect.loaded_dbapi.Error
+    before = connection.begin_nested()
     try:
-        with driver.cursor() as cursor, cursor.copy(statement) as stream:
-            stream.set_types([_postgres_type(block.table.c[name]) for name in block.names])
-            for row in block.values:
-                stream.write_row(row)
+        yield connection.connection.driver_connection
     except failure as error:
-        raise DBAPIError.instance(statement, None, error, failure, dialect=connection.dialect) from error
+        raise DBAPIError.instance(None, None, error, failure, dialect=connection.dialect) from error
+    except ValueError:
+        before.rollback()
+        raise
+    before.commit()
 
 
 def _postgres_type(column: Column[Any]) -> str:

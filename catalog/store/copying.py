@@ -11,7 +11,7 @@ from sqlalchemy import Boolean, Connection, Engine, Table, inspect, text
 
 from catalog.errors import ProjectError
 from catalog.schema.tables import METADATA
-from catalog.store.bulk import Block, load, refuse_not_finite
+from catalog.store.bulk import Block, finite_check, load
 from catalog.store.database_errors import explained, where_is
 from catalog.store.door import Store
 from catalog.store.migrate import migrate_within, row_counts
@@ -91,12 +91,13 @@ def _copy_table(connection: Connection, into: Connection, table: Table, progress
     statement = text(f"SELECT {', '.join(map(quote, names))} FROM {table.name} ORDER BY id")
     truths = [i for i, column in enumerate(table.columns) if isinstance(column.type, Boolean)]
     result = connection.execution_options(yield_per=BATCH).execute(statement)
+    refuse = finite_check(table, names)
     copied = 0
     for part in result.partitions():
         values: list[tuple[Any, ...]] = [tuple(row) for row in part]
         if truths:
             values = [_with_truths(row, truths) for row in values]
-        refuse_not_finite(table, names, values)
+        refuse(values)
         load(into, Block(table, names, values))
         copied += len(values)
         if progress is not None:

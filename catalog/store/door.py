@@ -1,7 +1,8 @@
 """The one write door: every write of the project passes through `Store.write`.
 
 A write is one transaction. On SQLite it begins IMMEDIATE, so that two writers queue instead of failing; on
-PostgreSQL it is an ordinary transaction. Rows are checked as whole blocks before they reach the driver.
+PostgreSQL it is an ordinary transaction. Rows are checked on their way to the driver; where one is refused,
+none of its call is kept.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql import ColumnElement
 
 from catalog.errors import ProjectError
-from catalog.store.bulk import Row, change, load, load_or, make_block, refuse_not_finite, take_ids
+from catalog.store.bulk import Row, change, finite_check, load, load_or, make_block, take_ids
 from catalog.store.database_errors import explained, where_is
 
 
@@ -43,14 +44,10 @@ class Writer:
         """
         if not rows:
             return []
-        block = make_block(self.connection, _table(model), rows)
-        if "id" in block.names:
-            ids = [int(row["id"]) for row in rows]
-        else:
-            ids = take_ids(self.connection, block.table, len(rows), above)
-            block = block.with_ids(ids)
-        load(self.connection, block)
-        return ids
+        table = _table(model)
+        taken = None if "id" in rows[0] else take_ids(self.connection, table, len(rows), above)
+        load(self.connection, make_block(self.connection, table, rows, taken))
+        return [int(row["id"]) for row in rows] if taken is None else list(taken)
 
     def ensure(self, model: type[DeclarativeBase], rows: Sequence[Row], key: Sequence[str]) -> int:
         """Insert the rows whose natural key is not there; return how many were new."""
@@ -68,7 +65,7 @@ class Writer:
     def update(self, model: type[DeclarativeBase], row_id: int, values: Row) -> None:
         """Change values of one row."""
         table = _table(model)
-        refuse_not_finite(table, tuple(values), [tuple(values.values())])
+        finite_check(table, tuple(values))([tuple(values.values())])
         self.connection.execute(table.update().where(table.c.id == row_id).values(dict(values)))
 
     def update_many(self, model: type[DeclarativeBase], rows: Sequence[Row]) -> None:

@@ -151,35 +151,88 @@ def test_bad_pixels_and_mask_reach_the_catalog(srccat: Run, project: Path, obser
     assert "up to date" in text
 
 
-def test_files_that_do_not_belong_are_refused(
-    srccat: Run, project: Path, observation: Any, tmp_path: Path
-) -> None:
+@pytest.fixture
+def wrong_files(observation: Any, project: Path) -> Path:
+    """Files of another observation, or that do not fit, in the project folder."""
     with fits.open(observation.aspect) as hdus:
         table = hdus[1].data
         short = fits.BinTableHDU(table[: len(table) // 2], hdus[1].header)
-        short.writeto(tmp_path / "short.fits")
+        short.writeto(project / "short.fits")
         other = fits.BinTableHDU(table, hdus[1].header)
         other.header["OBS_ID"] = "70099"
-        other.writeto(tmp_path / "other.fits")
+        other.writeto(project / "other.fits")
     with fits.open(observation.bad_pixels) as hdus:
         for hdu in hdus[1:]:
             hdu.header["OBS_ID"] = "70099"
-        hdus.writeto(tmp_path / "other_bpix.fits")
-    Table({"SHAPE": ["Polygon"], "X": [[1.0, 2, 2]], "Y": [[1.0, 1, 2]]}).write(tmp_path / "far_fov.fits")
+        hdus.writeto(project / "other_bpix.fits")
+    Table({"SHAPE": ["Polygon"], "X": [[1.0, 2, 2]], "Y": [[1.0, 1, 2]]}).write(project / "far_fov.fits")
+    return project
+
+
+WRONG = [
+    ("ASPECT_NOT_COVERING", {"aspect": '["short.fits"]'}),
+    ("OTHER_OBSERVATION", {"aspect": '["other.fits"]'}),
+    ("OTHER_OBSERVATION", {"badpix": '"other_bpix.fits"'}),
+    ("OTHER_FIELD", {"fov": '"far_fov.fits"'}),
+    ("MISSING_FILE", {"mask": '"nothing.fits"'}),
+    ("SETTINGS", {"expmap": '"map.fits"'}),
+]
+
+
+def refused(srccat: Run, project: Path, code: str, *words: object) -> None:
+    """Refused in one line, and nothing written."""
     before = (project / "srccat.db").read_bytes()
-    cases = {
-        "ASPECT_NOT_COVERING": {"aspect": '"short.fits"'},
-        "OTHER_OBSERVATION": {"aspect": '"other.fits"'},
-        "OTHER_FIELD": {"fov": '"far_fov.fits"'},
-        "MISSING_FILE": {"mask": '"nothing.fits"'},
-        "SETTINGS": {"expmap": '"map.fits"'},
-    }
-    for code, files in [*cases.items(), ("OTHER_OBSERVATION", {"badpix": '"other_bpix.fits"'})]:
-        choose(project, **files)
-        result, text = srccat("add", "observations", observation.events)
-        assert (result, f"error[{code}]" in text) == (2, True), text
-        assert len(text.strip().splitlines()) == 1
+    result, text = srccat(*words)
+    assert (result, f"error[{code}]" in text) == (2, True), text
+    assert len(text.strip().splitlines()) == 1
     assert (project / "srccat.db").read_bytes() == before
+
+
+def test_files_that_do_not_belong_are_refused(srccat: Run, wrong_files: Path, observation: Any) -> None:
+    for code, files in WRONG:
+        choose(wrong_files, **files)
+        refused(srccat, wrong_files, code, "add", "observations", observation.events)
+
+
+def test_files_that_do_not_belong_end_a_run_before_it_begins(
+    srccat: Run, wrong_files: Path, observation: Any, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named after the observation was added, without results and with them."""
+    monkeypatch.delenv("CALDB", raising=False)
+    assert srccat("add", "observations", observation.events)[0] == 0
+    assert srccat("add", "sources", observation.sources)[0] == 0
+    channels = data_dir / "calibration/sources/hrcf24564_000N030_r0001_rmf3.fits.gz"
+    world = {"CRVAL1": 151.0, "CRVAL2": 20.0, "CRPIX1": 1.0, "CRPIX2": 1.0, "CDELT1": -0.01, "CDELT2": 0.01}
+    axes = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "BUNIT": "cm**2 s"}
+    fits.PrimaryHDU(np.ones((9, 9)), fits.Header({**world, **axes})).writeto(wrong_files / "far_map.fits")
+    more = [
+        ("CALIBRATION_CHANNELS", {"rmf": f'"{channels}"'}),
+        ("EXPMAP_OTHER_FIELD", {"expmap": '{broad = "far_map.fits"}'}),
+    ]
+    for finished in (False, True):
+        choose(wrong_files)
+        if finished:
+            assert srccat("run", "--workers", 1)[0] == 0
+        for code, files in [*WRONG, *more]:
+            choose(wrong_files, **files)
+            refused(srccat, wrong_files, code, "run", "--workers", 1)
+    choose(wrong_files)
+    assert "up to date" in srccat("run", "--workers", 1)[1]
+
+
+def test_a_caldb_that_cannot_be_used_ends_a_run_before_it_begins(
+    srccat: Run, project: Path, observation: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CALDB", raising=False)
+    assert srccat("add", "observations", observation.events)[0] == 0
+    assert srccat("add", "sources", observation.sources)[0] == 0
+    settings = project / "srccat.toml"
+    text = settings.read_text()
+    (project / "empty").mkdir()
+    for code, folder in (("CALDB_MISSING", ""), ("CALDB_MISSING", "none"), ("CALDB_INDEX", "empty")):
+        chosen = '[calibration]\nprovider = "caldb"\n' + (f'caldb = "{folder}"\n' if folder else "")
+        settings.write_text(text.replace("[calibration]\n", chosen, 1))
+        refused(srccat, project, code, "run", "--workers", 1)
 
 
 def test_a_field_of_view_cuts_the_field(srccat: Run, project: Path, observation: Any) -> None:

@@ -112,7 +112,7 @@ def test_a_circle_less_another(r1: float, r2: float, share: float) -> None:
     distance = share * (r1 + r2)
     region = Region(Circle(4000.0, 4000.0, r1), (Circle(4000.0 + distance, 4000.0, r2),))
     exact = pi * r1**2 - lens(r1, r2, distance)
-    assert region.area == pytest.approx(exact, rel=1e-4, abs=2e-5 * pi * max(r1, r2) ** 2)
+    assert region.area == pytest.approx(exact, rel=1e-6, abs=1e-7 * pi * max(r1, r2) ** 2)
 
 
 @given(st.floats(1, 40), st.floats(-1.2, 1.2))
@@ -121,7 +121,7 @@ def test_a_circle_cut_by_an_edge(r: float, share: float) -> None:
     h = share * r
     region = clip_to_field(Region(Circle(4000.0, 4000.0, r)), shapely.box(0, 0, 4000.0 + h, 8000))
     exact = pi * r * r if h >= r else 0.0 if h <= -r else r * r * acos(-h / r) + h * sqrt(r * r - h * h)
-    assert region.area == pytest.approx(exact, rel=1e-4, abs=2e-5 * pi * r * r)
+    assert region.area == pytest.approx(exact, rel=1e-6, abs=1e-7 * pi * r * r)
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)

@@ -130,9 +130,10 @@ def test_choice_by_date_bounds_and_quality(caldb):
     assert choose(entries, "QE", 2010.0, CCD_ID=12) is None
     assert choose(entries, "CONTAM", 2010.0, CCD_ID=5).version == "N0016"
     found = {row[0]: row for row in listing(entries)}
-    assert found["QE"][2:] == ("N0006", "used")
+    assert found["QE"][2:] == ("N0006", "area")
     assert found["REEF"][1] == "missing"
-    assert found["AXEFFA"][3] == "used"
+    assert found["AXEFFA"][3] == "area"
+    assert found["P2_RESP"] == ("P2_RESP", "missing", "", "not used")
 
 
 def test_a_caldb_without_an_index_is_refused(tmp_path, monkeypatch):

@@ -142,7 +142,6 @@ def test_left_out_azimuths_are_predicted(library):
         library,
         phi=library.phi[::2],
         plane=library.plane[:, ::2],
-        radius_table=library.radius_table[:, ::2],
         sharp_table=library.sharp_table[:, ::2],
     )
     for theta in (5.0, 8.0, 10.0):

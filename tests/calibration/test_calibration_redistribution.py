@@ -9,6 +9,7 @@ import pytest
 from astropy.io import fits
 
 from catalog.calibration.builtin import open_builtin_redistribution
+from catalog.calibration.factory import open_calibration
 from catalog.calibration.redistribution import Redistribution
 from catalog.calibration.rmf_file import read_rmf
 from catalog.calibration.spectrum import ReferenceSpectrum
@@ -215,3 +216,32 @@ def test_pickle_and_identity():
             response.energy_lo, response.energy_hi, response.channel_lo[1:], response.channel_hi[1:],
             response.matrix,
         )  # fmt: skip
+
+
+def test_the_redistribution_of_1999_is_that_of_its_file(data_dir):
+    """Before the focal plane was cooled: front-illuminated chips alone, by the date of the observation."""
+    base = open_calibration()
+    early, later = (base.in_observation(None, year) for year in (1999.9, 2000.1))
+    assert later.identity == base.identity
+    assert early.redistribution(5) is base.redistribution(5)
+    assert early.redistribution(3) is early.redistribution(8)
+    assert "1999" in early.redistribution(3).identity
+    original = read_rmf(data_dir / "calibration/sources/acisi_aimpt_cy0.rmf.gz")
+    ours = early.redistribution(3)
+    for energy in (0.5, 1.49, 4.0, 8.0, 10.9):
+        theirs = original.matrix[int(np.argmin(np.abs(original.energy - energy)))]
+        own = ours.matrix[int(np.argmin(np.abs(ours.energy - energy)))]
+        mean, width = moments(theirs)
+        assert moments(own) == (pytest.approx(mean, abs=0.6), pytest.approx(width, rel=0.02))
+    # Beyond the file's energies the line moves on, and keeps its width.
+    end, far = (ours.matrix[int(np.argmin(np.abs(ours.energy - energy)))] for energy in (10.9, 11.8))
+    assert moments(far)[0] - moments(end)[0] == pytest.approx(0.9 / 0.0146, abs=1.5)
+    assert (ours.matrix.sum(axis=1) > 0.95).all()
+
+
+def moments(row):
+    """Mean channel and standard deviation about the line."""
+    channel = np.arange(row.size)
+    near = row > 0.05 * row.max()
+    mean = np.average(channel[near], weights=row[near])
+    return float(mean), float(np.sqrt(np.average((channel[near] - mean) ** 2, weights=row[near])))

@@ -135,3 +135,96 @@ def test_a_table_without_temperature_is_no_plasma(tmp_path: Path) -> None:
     table = read_table_model(write_table(tmp_path / "toy.fits", name="depth"))
     with pytest.raises(SettingsError, match="temperature"):
         thermal(table)
+
+
+class TestOfAPlasma:
+    """A table as Sherpa writes it: temperature (logarithmic), abundance, two lines as added parameters."""
+
+    KT = (0.3, 0.6, 1.2, 2.4, 4.8)
+    METALS = (0.0, 0.3, 1.0)
+    LINES = ((1.85, 2.0), (6.7, 5.0))
+    """Energy, photons for 1."""
+
+    @staticmethod
+    def continuum(edges: np.ndarray, kt: float, metals: float) -> np.ndarray:
+        """Photons per bin: exp(-E/kT) integrated, and a box of iron L lines from 0.7 to 1.1 keV."""
+        smooth = kt * (np.exp(-edges[:-1] / kt) - np.exp(-edges[1:] / kt))
+        inside = np.minimum(edges[1:], 1.1) - np.maximum(edges[:-1], 0.7)
+        return smooth + metals * np.maximum(inside, 0.0)
+
+    def write(self, path: Path, **changes: Any) -> Path:
+        xstable = pytest.importorskip("sherpa.astro.io.xstable")
+        grid = [(kt, metals) for kt in self.KT for metals in self.METALS]
+        lines = [
+            [np.where((EDGES[:-1] <= energy) & (EDGES[1:] > energy), photons, 0.0)] * len(grid)
+            for energy, photons in self.LINES
+        ]
+        hdus = xstable.make_xstable_model(
+            "plasma",
+            EDGES[:-1],
+            EDGES[1:],
+            [
+                xstable.Param("kT", 1.0, 0.01, 0.3, 4.8, values=list(self.KT), loginterp=True),
+                xstable.Param("Abundanc", 0.3, -0.01, 0.0, 1.0, values=list(self.METALS)),
+            ],
+            [self.continuum(EDGES, *place) for place in grid],
+            addparams=[xstable.BaseParam(name, 1.0, -0.01, 0.0, 10.0) for name in ("Si", "Fe")],
+            addspectra=lines,
+            redshift=True,
+            **changes,
+        )
+        xstable.write_xstable_model(str(path), hdus)
+        return path
+
+    def test_between_the_spectra_of_the_table(self, tmp_path: Path) -> None:
+        model = read_table_model(self.write(tmp_path / "plasma.fits"))
+        assert [item.name for item in model.parameters] == ["kT", "Abundanc", "Si", "Fe", "redshift"]
+        assert [item.logarithmic for item in model.parameters[:2]] == [True, False]
+        assert (model.name, model.redshift, model.additive) == ("plasma", True, True)
+        edges = np.linspace(0.4, 7.5, 300)
+        for kt, metals, silicon, iron, z in (
+            (0.6, 0.3, 0.0, 0.0, 0.0),
+            (0.85, 0.7, 1.5, 0.4, 0.0),
+            (3.1, 0.1, 0.0, 2.0, 0.35),
+        ):
+            (found,) = model.photons(edges, np.array([[kt, metals, silicon, iron, z]]))
+            assert found == pytest.approx(self.wanted(edges, kt, metals, (silicon, iron), z), abs=4e-3)
+            assert found.sum() == pytest.approx(
+                self.wanted(edges, kt, metals, (silicon, iron), z).sum(), rel=2e-4
+            )
+
+    def wanted(
+        self, edges: np.ndarray, kt: float, metals: float, added: tuple[float, float], z: float
+    ) -> np.ndarray:
+        """The same by hand: a weighted mean of the two neighbours in log kT; abundance is linear anyway."""
+        place = np.log(kt / 0.3) / np.log(2.0)
+        low = min(int(place), 3)
+        emitted = edges * (1.0 + z)
+        found = np.zeros(edges.size - 1)
+        for node, weight in ((low, low + 1.0 - place), (low + 1, place - low)):
+            found += weight * self.continuum(emitted, self.KT[node], metals)
+        for (energy, photons), value in zip(self.LINES, added, strict=True):
+            own = int(np.searchsorted(EDGES, energy, side="right")) - 1
+            share = np.minimum(emitted[1:], EDGES[own + 1]) - np.maximum(emitted[:-1], EDGES[own])
+            found += value * photons * np.maximum(share, 0.0) / (EDGES[own + 1] - EDGES[own])
+        return found / (1.0 + z)
+
+    @pytest.mark.parametrize("changes", [{"escale": True}, {"xfxp": ["a: 1", "a: 2"]}])
+    def test_what_is_not_followed_is_refused(self, tmp_path: Path, changes: dict[str, Any]) -> None:
+        path = tmp_path / "plasma.fits"
+        self.write(path)
+        with fits.open(path) as hdus:
+            hdus[0].header["ESCALE"] = "escale" in changes
+            hdus[0].header["NXFLTEXP"] = 2 if "xfxp" in changes else 1
+            hdus.writeto(path, overwrite=True)
+        with pytest.raises(CalibrationError, match="the table has") as caught:
+            read_table_model(path)
+        assert caught.value.code == "TABLE_MODEL"
+
+    def test_spectra_of_another_length(self, tmp_path: Path) -> None:
+        path = self.write(tmp_path / "plasma.fits")
+        with fits.open(path) as hdus:
+            hdus["ENERGIES"].data = hdus["ENERGIES"].data[:-1]
+            hdus.writeto(path, overwrite=True)
+        with pytest.raises(CalibrationError, match="spectra of 400 values for 399 energies"):
+            read_table_model(path)

@@ -117,6 +117,24 @@ def test_number_of_a_process_that_now_belongs_to_another(empty_project, copy_of)
         assert begin_exclusive(project, "run", []) > number
 
 
+def test_a_run_without_work_records_the_end_of_a_killed_one(empty_project, copy_of):
+    with copy_of(empty_project) as project:
+        number = begin_exclusive(project, "run", [])
+        alive = f"{os.getppid()} {start_of(os.getppid())}"
+        for process, state in ((alive, "running"), (f"{os.getppid()} 12", "failed")):
+            with project.store.write() as writer:
+                writer.update(Run, number, {"process": process})
+            run(project, workers=1, dry_run=True)
+            assert last_runs(project)[-1].state == "running"
+            assert run(project, workers=1).run_id is None
+            assert last_runs(project)[-1].state == state
+        assert last_runs(project)[-1].reasons == {"killed": 1}
+
+
+def start_of(process):
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+
+
 def test_run_that_ended_with_an_error_does_not_hold_the_catalog(
     empty_project, small_field, copy_of, monkeypatch
 ):

@@ -21,6 +21,7 @@ from catalog.stages.work import FieldInput, SourceTable, field_inputs
 
 CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "annulus": ("default", {}),
+    "shrinking": ("acis-extract", {"background": {"kind": "annulus"}}),
     "matched": ("acis-extract", {}),
     "matched circles": ("default", {"background": {"kind": "matched"}}),
     "bright masks": ("acis-extract", {"background": {"kind": "circle", "mask_bright": True}}),
@@ -97,3 +98,17 @@ def test_a_new_source_concerns_few(observed: Observed, name: str) -> None:
     before, after = observed.units(recipe, 39), observed.units(recipe, 40)
     same = [a.inputs.fingerprint == b.inputs.fingerprint for a, b in zip(before, after, strict=False)]
     assert sum(same) >= (0 if name == "bright masks" else 10)
+
+
+def test_contours_are_solved_again_in_the_group_that_changed(observed: Observed) -> None:
+    """All inputs but those of one crowding group and of annuli that the new source reaches stay as they are."""
+    recipe = recipe_of("shrinking")
+    before, after = observed.units(recipe, 39), observed.units(recipe, 40)
+    new = after[39]
+    changed = {
+        a.row for a, b in zip(before, after, strict=False) if a.inputs.fingerprint != b.inputs.fingerprint
+    }
+    assert changed == {unit.row for unit in after if 39 in unit.neighbours} == set(new.neighbours)
+    group = set(new.together) - {new.source_id}
+    assert group and {number - 1 for number in group} <= changed
+    assert len(changed) < 8

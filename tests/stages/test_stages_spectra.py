@@ -11,12 +11,14 @@ from catalog.apertures.region import region_from_dict
 from catalog.calibration.arf_file import AncillaryResponse, write_arf
 from catalog.errors import UnknownNameError
 from catalog.export.spectra_selection import named_spectra, select_spectra, why_without_spectrum
+from catalog.measure.spectra import channel_energies
 from catalog.recipes.recipe import merge_choices, recipe_from_content
 from catalog.schema.tables import (
     BandRow,
     Extraction,
     InputFile,
     Measurement,
+    NeighbourLight,
     Observation,
     RegionRow,
     Response,
@@ -88,6 +90,40 @@ def test_scales_are_those_of_the_photometry(finished_project, copy_of):
         assert min(item.spectrum.response.good_frac for item in found) < 0.95
 
 
+def test_light_of_neighbours_is_that_of_the_photometry(finished_project, copy_of):
+    """By band the expected counts are what the aperture has, less the background's part."""
+    with copy_of(finished_project) as project, project.store.read() as connection:
+        rows = connection.execute(
+            select(NeighbourLight.__table__, BandRow.band, BandRow.lo, BandRow.hi, Measurement.bkg_ratio)
+            .join(BandRow, BandRow.id == NeighbourLight.band_id)
+            .join(
+                Measurement,
+                (Measurement.extraction_id == NeighbourLight.extraction_id)
+                & (Measurement.band_id == NeighbourLight.band_id),
+            )
+        ).all()
+        wanted: dict[tuple[int, str], float] = {}
+        for row in rows:
+            key = row.extraction_id, row.band
+            light = row.contam_cnts_aper - row.contam_cnts_aperbkg / row.bkg_ratio
+            wanted[key] = wanted.get(key, 0.0) + light
+        limits = {row.band: (row.lo, row.hi) for row in rows}
+        narrow = {band: ends for band, ends in limits.items() if band != "broad"}
+        found = {item.extraction_id: item.spectrum for item in stored(project)}
+        assert {key for key, _ in wanted} == {
+            key for key, item in found.items() if item.neighbours is not None
+        }
+        checked = 0
+        for (extraction_id, band), light in wanted.items():
+            if band in narrow:
+                lo, hi = narrow[band]
+                inside = (channel_energies() >= lo) & (channel_energies() < hi)
+                assert found[extraction_id].neighbours[inside].sum() == pytest.approx(light, rel=1e-4)
+                checked += 1
+        assert checked >= 3
+        assert max(wanted.values()) > 5.0
+
+
 def test_predicted_counts_are_those_of_the_photometry(finished_project, copy_of):
     """The flux of the photometry folded through the response gives the counts that it came from."""
     with copy_of(finished_project) as project, project.store.read() as connection:
@@ -120,7 +156,9 @@ def test_redistributions_are_kept_once(finished_project, copy_of):
             used = connection.scalar(
                 select(func.count()).select_from(Spectrum).where(Spectrum.response_id == row.id)
             )
-        assert used == count(project, Spectrum) / 2
+            assert used == connection.scalar(
+                select(func.count()).select_from(Spectrum).where(Spectrum.product == "source")
+            )
         matrix = stored(project)[0].spectrum.response.redistribution
         built_in = project.calibration().redistribution(3)
         assert np.array_equal(matrix.matrix, built_in.matrix)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from astropy.io import fits
 from sqlalchemy import delete, select
 
 from catalog.errors import UnknownNameError
 from catalog.export.spectra_selection import select_spectra
+from catalog.export.styles.srcflux import srcflux_files
 from catalog.recipes.recipe import merge_choices, recipe_from_content
-from catalog.schema.tables import Merge, SpectralFit, SpectralFlux, WorkUnit
+from catalog.schema.tables import Merge, Source, SpectralFit, SpectralFlux, WorkUnit
 from catalog.stages.live_fits import FitRequest, fit_source
 from catalog.stages.project import open_project
 from catalog.stages.recipe_store import add_recipe
@@ -125,6 +127,33 @@ def test_the_same_again_when_asked_alone(fitted):
             fit_source(connection, project, stored, best.source_id, FitRequest(frozen=(("kt", 1.0),)))
 
 
+def test_srcflux_tables_carry_the_preferred_fits(fitted, tmp_path):
+    with open_project(fitted) as project:
+        stored = {row.source_id: row for row in rows(project) if row.preferred}
+        with project.store.read() as connection:
+            recipe = select_spectra(connection).recipe.recipe
+            paths = {path.name: path for path in srcflux_files(connection, recipe, tmp_path / "out")}
+            places = {row.id: row for row in connection.execute(select(Source.__table__))}
+    # The fits are joint ones: tables of single observations have no column of them.
+    assert not any(name.startswith("FIT") for name in fits.getdata(paths["out_obi001_soft.flux"], 1).names)
+    table = fits.getdata(paths["out_broad.flux"], 1)
+    assert list(table.names).index("FIT_MODEL") == list(table.names).index("TOTAL_BG_FLUX_APER") + 1
+    by_place = {(round(place.ra, 7), round(place.dec, 7)): source_id for source_id, place in places.items()}
+    seen = 0
+    for row in table:
+        fit = stored.get(by_place[round(float(row["RAPOS"]), 7), round(float(row["DECPOS"]), 7)])
+        assert row["FIT_MODEL"] == ("" if fit is None else fit.model)
+        if fit is not None:
+            assert row["FIT_NH"] == pytest.approx(fit.fit_nh * 1e-22)
+            assert row["FIT_STATISTIC"] == fit.statistic
+            assert (row["FIT_PHOINDEX"] == fit.fit_photon_index) == (fit.model == "powerlaw")
+            assert row["FIT_UMFLUX"] >= row["FIT_MFLUX"] > 0 or fit.fit_status == "bound"
+            seen += 1
+    assert seen == len(stored) > 10
+    soft = fits.getdata(paths["out_soft.flux"], 1)
+    assert (soft["FIT_MFLUX"] <= table["FIT_MFLUX"])[table["FIT_MODEL"] != ""].all()
+
+
 def test_only_what_changed_is_fitted_again(fitted, copy_of):
     with copy_of(fitted) as project:
         before = plain(project)
@@ -197,6 +226,9 @@ def test_without_spectra_it_says_what_to_run(finished_project, copy_of):
     with copy_of(finished_project) as project:
         with project.store.write() as writer:
             writer.connection.execute(delete(WorkUnit).where(WorkUnit.stage == "spectra"))
-        report = run(project, [STAGE], workers=1)
-        assert set(report.reasons) == {"NO_SPECTRA"}
-        assert "run spectra" in report.failures[0].message
+        assert run(project, [STAGE], dry_run=True).counts[0].stale > 0
+        with pytest.raises(UnknownNameError, match=r"no spectra are stored: recipe default; .*run spectra"):
+            run(project, [STAGE], workers=1)
+        with project.store.read() as connection:
+            units = connection.scalars(select(WorkUnit.id).where(WorkUnit.stage == STAGE)).all()
+        assert units == []

@@ -13,7 +13,7 @@ from scipy import stats
 
 from catalog.stats.kolmogorov_smirnov import ks_log10, ks_log10_pvalue, ks_statistic
 from catalog.stats.kuiper import kuiper_log10, kuiper_log10_pvalue, kuiper_statistic
-from catalog.stats.kuiper_kernels import kuiper_cdf
+from catalog.stats.staircase_kernels import kolmogorov_cdf, kuiper_cdf
 
 PHASES = [0.05, 0.10, 0.12, 0.15, 0.20, 0.22, 0.90]
 
@@ -61,6 +61,21 @@ def test_kuiper_of_three_events_by_quadrature() -> None:
 def test_kuiper_does_not_depend_on_the_origin(n: int, shift: float, seed: int) -> None:
     phase = np.random.default_rng(seed).random(n)
     assert kuiper_log10((phase + shift) % 1.0) == pytest.approx(kuiper_log10(phase), abs=1e-6)
+
+
+@pytest.mark.parametrize("n", [4, 5, 17, 60, 140])
+def test_ks_of_few_events_against_scipy(n: int) -> None:
+    for d in np.linspace(0.5 / n, 0.6, 40):
+        assert kolmogorov_cdf(d, n) == pytest.approx(stats.kstwo.cdf(d, n), abs=1e-12)
+        assert ks_log10_pvalue(d, n) == pytest.approx(stats.kstwo.logsf(d, n) / math.log(10), abs=1e-9)
+
+
+@pytest.mark.parametrize("n", [141, 200, 1000])
+def test_ks_of_many_events_is_near_the_exact_distribution(n: int) -> None:
+    for d in np.linspace(0.5, 1.45, 20) / math.sqrt(n):
+        exact = 1.0 - kolmogorov_cdf(d, n)
+        assert 10 ** ks_log10_pvalue(d, n) == pytest.approx(exact, rel=3e-5)
+        assert ks_log10_pvalue(d, n) == pytest.approx(stats.kstwo.logsf(d, n) / math.log(10), abs=1e-9)
 
 
 @given(st.integers(4, 300), st.integers(0, 2**31))

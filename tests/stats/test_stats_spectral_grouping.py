@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -62,6 +62,7 @@ def test_a_spectrum_without_counts_is_one_group_that_is_not_good():
     assert not group_counts(np.zeros(20), 15).good.any()
 
 
+@settings(deadline=None)
 @given(SPECTRA, st.integers(0, 3), st.floats(0.5, 3.0), st.floats(2.0, 30.0))
 def test_every_group_reaches_the_signal_to_noise(counts, back, threshold, ratio):
     background = np.full(counts.size, back)

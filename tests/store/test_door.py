@@ -33,6 +33,7 @@ from catalog.schema.tables import (
     Run,
     Source,
 )
+from catalog.store import bulk
 from catalog.store import engine as engine_module
 from catalog.store.door import Store
 from catalog.store.engine import database_url, is_writable, open_engine
@@ -176,6 +177,34 @@ def test_rows_with_different_columns_are_refused(store: Store, action: str) -> N
     assert bands(store) == []
 
 
+@pytest.mark.parametrize("piece", [1, 2, 200])
+def test_the_order_of_columns_in_a_row_does_not_matter(
+    store: Store, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "_PIECE", piece)
+    rows = [band(name) for name in "abc"]
+    rows[1] = dict(reversed(rows[1].items()))
+    with store.write() as writer:
+        writer.insert(BandRow, rows)
+        changed = [{"eff": 1.25, "id": number, "lo": 0.125} for number in (1, 3)]
+        changed[1] = dict(reversed(changed[1].items()))
+        writer.update_many(BandRow, changed)
+    new = {"eff": 1.25, "lo": 0.125}
+    assert bands(store) == [band("a", **new), band("b"), band("c", **new)]
+
+
+def test_numbers_that_another_writer_took_are_not_given(postgres_store: Store) -> None:
+    with postgres_store.write() as writer:
+        writer.insert(BandRow, [band("a")])
+        # As if somebody took every second one.
+        writer.connection.execute(text("ALTER SEQUENCE band_id_seq INCREMENT 2"))
+        ids = writer.insert(BandRow, [band("b"), band("c"), band("d")])
+        assert ids == sorted(set(ids))
+        assert ids[1] - ids[0] == 2
+        stored = writer.connection.scalars(select(BandRow.id).order_by(BandRow.band)).all()
+        assert stored[1:] == ids
+
+
 def test_numpy_scalars_are_stored_as_numbers(store: Store, ids: dict[str, int]) -> None:
     with store.write() as writer:
         for kind in (np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64):
@@ -238,6 +267,25 @@ def test_the_door_refuses_what_is_not_finite(store: Store, value: float) -> None
             with pytest.raises(ValueError, match=r"NaN or infinity in band\.eff"):
                 action()
     assert bands(store) == [band("g")]
+
+
+def test_rows_before_the_refused_one_are_taken_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "_PIECE", 2)
+    wrong = [band(name) for name in "abcde"] + [band("f", eff=math.nan)]
+    unlike = [*wrong[:5], {"band": "f"}]
+    with store.write() as writer:
+        writer.insert(BandRow, [band("g")])
+        for rows, what in ((wrong, "NaN or infinity"), (unlike, "different columns")):
+            for action, key in (
+                (writer.insert, ()),
+                (writer.ensure, (["band"],)),
+                (writer.upsert, (["band"],)),
+            ):
+                with pytest.raises(ValueError, match=what):
+                    action(BandRow, rows, *key)
+                assert writer.connection.scalar(select(func.count()).select_from(BandRow)) == 1
+        writer.insert(BandRow, [band("h")])
+    assert bands(store) == [band("g"), band("h")]
 
 
 @pytest.mark.parametrize("value", NOT_FINITE)

@@ -14,9 +14,9 @@ from catalog import __version__
 from catalog.errors import SettingsError
 from catalog.export.fit_rows import fit_bands, fit_rows, has_fits
 from catalog.export.styles.merged_places import with_places
-from catalog.export.styles.rows import StyleRows, merged_rows
+from catalog.export.styles.rows import StyleColumn, StyleRows, merged_rows
 from catalog.export.styles.spectral_models import model_columns
-from catalog.export.styles.srcflux import SKY_PIXEL, StyleColumn
+from catalog.export.styles.srcflux import SKY_PIXEL
 from catalog.recipes.recipe import Recipe
 
 Array = NDArray[np.float64]

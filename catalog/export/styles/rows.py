@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,15 @@ from catalog.schema.tables import (
 
 Array = NDArray[Any]
 _KEYS = frozenset({"id", "run_id", "flags"})
+
+
+class StyleColumn(NamedTuple):
+    """A column of a styled table."""
+
+    name: str
+    unit: str
+    values: Any
+    form: str = "D"
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +95,11 @@ def _fetch(connection: Connection, statement: Executable) -> StyleRows:
     return StyleRows(columns)
 
 
-def detection_rows(connection: Connection, recipe: str) -> StyleRows:
-    """One row per source, observation and band of a recipe, with properties, variability and areas."""
+def detection_rows(connection: Connection, recipe: str, *, shapes: bool = False) -> StyleRows:
+    """One row per source, observation and band of a recipe, with properties, variability and areas.
+
+    With `shapes` there is a column of the same name: the geometry of the source region.
+    """
     statement = (
         select(
             Source.id.label("source_id"),
@@ -110,6 +122,7 @@ def detection_rows(connection: Connection, recipe: str) -> StyleRows:
             Variability.var_prob,
             Variability.var_index,
             RegionRow.area_pix,
+            *([RegionRow.shape.label("shapes")] if shapes else []),
             Extraction.chip_id,
         )
         .select_from(Extraction)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.export.fit_rows import FitRow
-from catalog.export.styles.srcflux import StyleColumn
+from catalog.export.styles.rows import StyleColumn
 
 _PARAMETERS = (("NH", "fit_nh", "1e22"), ("PH", "fit_photon_index", ""), ("KT", "fit_kt", ""),
                ("KT2", "fit_kt2", ""), ("NORM", "fit_norm", ""), ("NORM2", "fit_norm2", ""))  # fmt: skip

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 from astropy.io import fits
@@ -17,33 +16,29 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from catalog import __version__
+from catalog.apertures.region import region_from_dict
+from catalog.apertures.shape import Polygon
+from catalog.export.styles.fit_columns import fit_columns
 from catalog.export.styles.merged_places import used_observations
-from catalog.export.styles.rows import StyleRows, detection_rows, merged_rows
+from catalog.export.styles.rows import StyleColumn, StyleRows, detection_rows, merged_rows
 from catalog.measure.placement import nominal_frame
 from catalog.recipes.recipe import Recipe
+from catalog.stages.fit_spectra import JOINT, MERGED
 
 Array = NDArray[np.float64]
 SKY_PIXEL = 0.492
 """arcsec"""
 
 
-class StyleColumn(NamedTuple):
-    """A column of a styled table."""
-
-    name: str
-    unit: str
-    values: Any
-    form: str = "D"
-
-
 def srcflux_files(connection: Connection, recipe: Recipe, out: Path) -> list[Path]:
     """Write the tables of a recipe and return their paths.
 
     `out` is srcflux's outroot: a folder gives ``out/band.flux``, else the names begin with ``out_``; several
-    observations give ``obi001_band.flux`` and so on, in the order of their ObsIDs, and merged tables.
+    observations give ``obi001_band.flux`` and so on, in the order of their ObsIDs, and merged tables. Where
+    models are fitted, their columns follow those of srcflux.
     """
     prefix = f"{out}/" if out.is_dir() else f"{out}_"
-    rows = detection_rows(connection, recipe.name)
+    rows = detection_rows(connection, recipe.name, shapes=recipe.aperture.kind == "contour")
     written = []
     observations = rows.distinct("obs_id") if len(rows) else []
     for number, obs_id in enumerate(observations, 1):
@@ -52,7 +47,10 @@ def srcflux_files(connection: Connection, recipe: Recipe, out: Path) -> list[Pat
         for band in own.distinct("band"):
             chosen = own.where(own.columns["band"] == band)
             path = Path(f"{prefix}{middle}{band}.flux")
-            _write(path, observation_columns(chosen), chosen, recipe, number=obs_id)
+            # The fit of the only observation is that of all.
+            scopes = (obs_id, JOINT, MERGED) if len(observations) == 1 else (obs_id,)
+            columns = observation_columns(chosen) + fit_columns(connection, recipe.name, chosen, scopes)
+            _write(path, columns, chosen, recipe, number=obs_id)
             written.append(path)
     if len(observations) > 1:
         merged = merged_rows(connection, recipe.name)
@@ -60,7 +58,8 @@ def srcflux_files(connection: Connection, recipe: Recipe, out: Path) -> list[Pat
             chosen = merged.where(merged.columns["band"] == band)
             path = Path(f"{prefix}{band}.flux")
             inside = used_observations(connection, recipe.name, chosen)
-            _write(path, merged_columns(chosen, inside), chosen, recipe)
+            columns = merged_columns(chosen, inside) + fit_columns(connection, recipe.name, chosen)
+            _write(path, columns, chosen, recipe)
             written.append(path)
     return written
 
@@ -103,16 +102,39 @@ def _geometry(rows: StyleRows) -> list[StyleColumn]:
     x, y = frame.to_sky(rows.number("ra"), rows.number("dec"))
     radius = rows.number("radius_aper") / SKY_PIXEL
     shape = ["Circle" if np.isfinite(value) else "Point" for value in radius]
+    outlines = _polygons(rows)
+    if outlines:
+        # Polygons with fewer vertices than the longest repeat their last one, as CIAO's do.
+        width = max(len(ring) for ring in outlines.values())
+        x, y = (np.repeat(values[:, None], width, axis=1) for values in (x, y))
+        for i, ring in outlines.items():
+            shape[i], radius[i] = "Polygon", np.nan
+            whole = np.pad(ring, ((0, width - len(ring)), (0, 0)), "edge")
+            x[i], y[i] = x[i] + whole[:, 0], y[i] + whole[:, 1]
+    form = f"{x.shape[1]}D" if x.ndim > 1 else "D"
     return [
         StyleColumn("SHAPE", "", np.array(shape, dtype="S16"), "16A"),
-        StyleColumn("X", "pixel", x),
-        StyleColumn("Y", "pixel", y),
+        StyleColumn("X", "pixel", x, form),
+        StyleColumn("Y", "pixel", y, form),
         StyleColumn("RA", "deg", rows.number("ra")),
         StyleColumn("DEC", "deg", rows.number("dec")),
         StyleColumn("R", "pixel", np.column_stack([radius, np.full(len(radius), np.nan)]), "2D"),
         StyleColumn("ROTANG", "deg", np.full(len(radius), np.nan)),
         StyleColumn("COMPONENT", "", np.arange(1, len(radius) + 1), "J"),
     ]
+
+
+def _polygons(rows: StyleRows) -> dict[int, Array]:
+    """Vertices less the source's position, sky pixels, shape (k, 2), of rows whose aperture is a polygon."""
+    if "shapes" not in rows.columns:
+        return {}
+    place = np.column_stack([rows.number("x"), rows.number("y")])
+    found = {}
+    for i, content in enumerate(rows.columns["shapes"]):
+        shape = None if content is None else region_from_dict(content).shape
+        if isinstance(shape, Polygon):
+            found[i] = np.array(shape.vertices) - place[i]
+    return found
 
 
 def _places(rows: StyleRows) -> list[StyleColumn]:

@@ -1,4 +1,4 @@
-"""Compiled loop of Kuiper's distribution."""
+"""Compiled loops of the exact distributions of Kuiper and of Kolmogorov and Smirnov."""
 
 from __future__ import annotations
 
@@ -25,25 +25,44 @@ def kuiper_cdf(v: float, n: int) -> float:
 
     V does not depend on where a circle is cut. Cut at the event before which the empirical distribution lies
     lowest (each of the n is that one with the same probability): then V <= v when the other n - 1 events, in
-    order, obey (k + 1)/n - v <= U_k <= k/n. Their number up to a phase is a Poisson process, given its value
-    at the end, that must stay between two staircases: follow its distribution from step to step.
+    order, obey (k + 1)/n - v <= U_k <= k/n.
     """
     if v * n <= 1.0:
         return 0.0
     if v >= 1.0:
         return 1.0
-    number = n - 1
-    # Up to the phase (k + 1)/n - v at most k - 1 events are allowed, from k/n on at least k.
-    offset = 1.0 / n - v
-    first = math.floor(-offset * n) + 1
+    return min(1.0, n * _share_between(n - 1, n, 1.0 / n - v, 0.0))
+
+
+@compiled
+def kolmogorov_cdf(d: float, n: int) -> float:
+    """P(D <= d) for n uniform events: in order, these obey k/n - d <= U_k <= (k - 1)/n + d."""
+    if 2.0 * d * n <= 1.0:
+        return 0.0
+    if d >= 1.0:
+        return 1.0
+    return min(1.0, _share_between(n, n, -d, d - 1.0 / n))
+
+
+@compiled
+def _share_between(number: int, n: int, low: float, high: float) -> float:
+    """Probability that uniform events, in order, all obey k/n + low <= U_k <= k/n + high, k = 1 to `number`.
+
+    Their number up to a phase is a Poisson process, given its value at the end, that must stay between two
+    staircases: follow its distribution from step to step.
+    """
+    # Up to the phase k/n + low at most k - 1 events are allowed, from k/n + high on at least k.
+    first = math.floor(-low * n) + 1
     times = np.empty(2 * n + 2)
     upper = np.empty(2 * n + 2, dtype=np.int64)
     lower = np.empty(2 * n + 2, dtype=np.int64)
     steps = 0
     low_k, high_k = 1, max(first, 1)
-    while low_k <= number or (high_k <= number and high_k / n + offset < 1.0):
-        t_low = low_k / n if low_k <= number else 2.0
-        t_high = high_k / n + offset if high_k <= number else 2.0
+    while True:
+        t_low = low_k / n + high if low_k <= number else 2.0
+        t_high = high_k / n + low if high_k <= number else 2.0
+        if min(t_low, t_high) >= 1.0:
+            break
         if t_high <= t_low:
             times[steps] = t_high
             upper[steps] = high_k - 1
@@ -58,7 +77,7 @@ def kuiper_cdf(v: float, n: int) -> float:
     times[steps] = 1.0
     upper[steps] = number
     lower[steps] = number
-    state = np.zeros(n)
+    state = np.zeros(number + 1)
     state[0] = 1.0
     top, bottom, now, scale = 0, 0, 0.0, 0.0
     for s in range(steps + 1):
@@ -71,7 +90,7 @@ def kuiper_cdf(v: float, n: int) -> float:
             return 0.0
         jump = _poisson(number * (times[s] - now), width)
         now = times[s]
-        fresh = np.zeros(n)
+        fresh = np.zeros(number + 1)
         for j in range(max(lower[s], bottom), limit + 1):
             total = 0.0
             for i in range(bottom, min(top, j) + 1):
@@ -86,5 +105,5 @@ def kuiper_cdf(v: float, n: int) -> float:
             state[j] = fresh[j] / peak
         scale += math.log(peak)
     log_end = number * math.log(number) - number - math.lgamma(number + 1.0)
-    share: float = n * state[number] * math.exp(scale - log_end)
-    return min(1.0, share)
+    share: float = state[number] * math.exp(scale - log_end)
+    return share
