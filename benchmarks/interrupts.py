@@ -33,7 +33,7 @@ def interrupt(project: Path, arguments: list[str], moment: float) -> tuple[float
         )
         try:
             process.wait(moment)
-            return 0.0, "ended before"
+            return 0.0, f"ended before, exit {process.returncode}"
         except subprocess.TimeoutExpired:
             pass
         begin = time.monotonic()

@@ -53,7 +53,14 @@ PER_OBSERVATION = 100
 BANDS = ("broad", "soft", "medium", "hard", "ultrasoft")
 MOST = 8
 BATCH = 4000
-FILLED = {"flux_method": "events", "in_fov": True, "near_edge": False, "flags": 0, "calibration": "builtin"}
+FILLED = {
+    "flux_method": "events",
+    "in_fov": True,
+    "near_edge": False,
+    "flags": 0,
+    "all_flags": 0,
+    "calibration": "builtin",
+}
 LARGEST_INDEX = 10
 
 Rows = list[dict[str, Any]]

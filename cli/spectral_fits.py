@@ -11,13 +11,16 @@ from cli.options import JsonOption, ProjectOption, RecipeOption
 from cli.output import make_folder, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from catalog.measure.spectral_fit import SpectralFitResult
     from catalog.stages.live_fits import FitRequest, LiveFit
 
 Sources = Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Numbers, names or labels.")]
 Models = Annotated[
     list[str] | None,
     typer.Option(
-        "--model", help="powerlaw, blackbody, bremsstrahlung, thermal or thermal2; may be repeated."
+        "--model",
+        metavar="MODEL",
+        help="powerlaw, blackbody, bremsstrahlung, thermal or thermal2; may be repeated.",
     ),
 ]
 Absorber = Annotated[str | None, typer.Option("--absorber", help="phabs, tbabs or wabs.")]
@@ -271,6 +274,7 @@ def _lines(fit: LiveFit) -> list[str]:
         f"{result.statistic_name} {result.statistic:.2f} / {result.degrees_of_freedom}",
         "" if result.goodness is None else f"goodness {result.goodness:.3g}",
         f"net counts {result.net_counts:.1f}, {result.status}",
+        *([f"neighbours {result.neighbour_counts:.1f}"] if _has_neighbours(result) else []),
         "",
     ]
     lines += [f"{item.name} {_with_limits(item)}" for item in result.parameters]
@@ -280,6 +284,10 @@ def _lines(fit: LiveFit) -> list[str]:
     ]
     lines += ["", *(f"without {obs_id}" for obs_id in fit.input.left_out)]
     return lines
+
+
+def _has_neighbours(result: SpectralFitResult) -> bool:
+    return abs(result.neighbour_counts) >= 0.05
 
 
 def _with_limits(item: Any) -> str:
@@ -298,6 +306,8 @@ def _describe(name: str, fit: LiveFit) -> None:
         f"  {result.status}: {result.statistic_name} {result.statistic:.3f}, "
         f"{result.degrees_of_freedom} degrees of freedom{goodness}, {result.net_counts:.1f} net counts"
     )
+    if _has_neighbours(result):
+        say(f"  {result.neighbour_counts:.1f} counts of neighbours taken off")
     for obs_id, why in fit.input.left_out.items():
         say(f"  without {obs_id}: {why}")
     print_table(

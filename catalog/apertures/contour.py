@@ -12,9 +12,10 @@ from math import sqrt
 
 import numpy as np
 import shapely
-from contourpy import LineType, contour_generator
+from contourpy import ContourGenerator, LineType, contour_generator
 from numpy.typing import NDArray
 
+from catalog.apertures.region import ring_edges
 from catalog.apertures.shape import Polygon
 from catalog.calibration.psf_stamp import PsfStamp
 from catalog.errors import SettingsError
@@ -70,7 +71,7 @@ class ContourFinder:
 
     stamp: PsfStamp
     _found: dict[float, Contour] = field(default_factory=dict, repr=False)
-    _parts: list[tuple[Array, Array, Array]] = field(default_factory=list, repr=False)
+    _parts: list[tuple[ContourGenerator, Array, Array]] = field(default_factory=list, repr=False)
 
     def at(self, fraction: float) -> Contour:
         """Contour that encloses a fraction of all photons.
@@ -86,8 +87,8 @@ class ContourFinder:
             self._found[fraction] = self._search(fraction)
         return self._found[fraction]
 
-    def _smoothed(self) -> tuple[Array, Array, Array]:
-        """Smoothed image with a border of zeros; levels downwards, and the light above each of them."""
+    def _smoothed(self) -> tuple[ContourGenerator, Array, Array]:
+        """Lines of the smoothed image with a border of zeros; levels downwards, the light above each."""
         if not self._parts:
             from scipy.ndimage import gaussian_filter
 
@@ -98,12 +99,12 @@ class ContourFinder:
             values = np.sort(smooth.ravel())[::-1]
             above = np.cumsum(values)
             kept = np.searchsorted(above, above[-1] * _LIGHT)
-            self._parts.append((np.pad(smooth, 1), values[kept], above[kept]))
+            lines = contour_generator(z=np.pad(smooth, 1), line_type=LineType.Separate)
+            self._parts.append((lines, values[kept], above[kept]))
         return self._parts[0]
 
     def _search(self, fraction: float) -> Contour:
-        image, levels, light = self._smoothed()
-        lines = contour_generator(z=image, line_type=LineType.Separate)
+        lines, levels, light = self._smoothed()
         goal, best = fraction, None
         for _ in range(_LEVELS):
             level = max(float(np.interp(goal, light, levels)), 1e-12)
@@ -132,12 +133,12 @@ class ContourFinder:
         return best
 
     def _contour(self, points: Array) -> Contour:
-        geometry = shapely.Polygon(points)
+        geometry = shapely.polygons(points)
         if not geometry.is_valid:
             parts = shapely.get_parts(shapely.make_valid(geometry))
             geometry = max((part for part in parts if part.geom_type == "Polygon"), key=lambda p: p.area)
             points = np.asarray(geometry.exterior.coords)[:-1]
-        return Contour(points, self.stamp.fraction_in_polygon(shapely.Polygon(points)))
+        return Contour(points, self.stamp.fraction_in_edges(ring_edges([points])))
 
     def _circle(self) -> Contour:
         """A circle of two pixels: to be scaled, for fractions that no contour of the image encloses."""
@@ -149,8 +150,8 @@ class ContourFinder:
         from scipy.optimize import brentq
 
         def miss(logarithm: float) -> float:
-            polygon = shapely.Polygon(np.exp(logarithm) * contour.vertices)
-            return self.stamp.fraction_in_polygon(polygon) - fraction
+            edges = ring_edges([np.exp(logarithm) * contour.vertices])
+            return self.stamp.fraction_in_edges(edges) - fraction
 
         low, high = -0.1, 0.1
         while miss(low) > 0 and low > -5:

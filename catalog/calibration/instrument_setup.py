@@ -28,12 +28,16 @@ class InstrumentSetup(Mounting):
         How the chips were read, and how charge transfer was corrected, by chip; None where not known.
     cti_corrected
         Whether charge transfer was corrected.
+    exposure_time, first_row
+        Time of a frame without transfer, s, and CHIPY of the first row that is read.
     """
 
     fp_temp: float | None = None
     datamode: str | None = None
     cti_app: str | None = None
     cti_corrected: bool = False
+    exposure_time: float | None = None
+    first_row: int = 1
 
     @property
     def bounds(self) -> dict[str, float | str | None]:
@@ -73,6 +77,8 @@ def instrument_setup(header: ObservationHeader) -> InstrumentSetup:
         datamode=header.datamode,
         cti_app=header.cti_app,
         cti_corrected=header.cti_corrected,
+        exposure_time=header.exposure_time,
+        first_row=header.first_row,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
@@ -26,6 +27,8 @@ _SAME_ANGLE = 0.05
 _FARTHEST = 1.5
 """How far a trend is carried beyond the last node, in steps of the last two (in the angle's square)."""
 _STEEPEST = (0.25, 1.25)
+_OUTERMOST, _FINE = 40.0, 0.005
+"""Arcmin: beyond all detectors, and between the angles of a map."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +94,12 @@ class AreaTable:
         """Whether the table has dates."""
         return bool(self.date[0] != ALL_DATES)
 
-    @property
+    @cached_property
     def linear_angles(self) -> NDArray[np.float64] | None:
-        """None: nodes may lie at any angle and azimuth."""
-        return None
+        """Angles so close that the area is linear between them to 1e-6; None with several azimuths."""
+        if np.unique(self.phi).size > 1:
+            return None
+        return np.unique(np.concatenate([np.arange(0.0, _OUTERMOST, _FINE), self.theta]))
 
     def extrapolated(self, decimal_year: float) -> bool:
         """Whether the date lies more than a year outside the table's dates.

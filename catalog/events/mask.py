@@ -1,14 +1,14 @@
 """Mask files (msk1): the windows of each chip that were telemetered, and how often.
 
 The rows of one COMPONENT belong together: a shape includes, one that begins with ``!`` cuts out. SAMP_CYC is
-1 where all events were kept, n where every n-th, 0 where none. Limits of pulse height (PHAMIN, PHAMAX) are
-not applied: they lie outside the energies that are measured.
+1 where all events were kept, n where every n-th, 0 where none. Limits of pulse height (PHAMIN, PHAMAX) cut
+the energies of a chip.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,9 +35,12 @@ class Mask:
     share
         By chip, images as in `GoodPixels` of values in [0, 1], shape (1024, 1024) for ACIS; axis 0 is CHIPY.
         A chip without rows of its own is not in it: nothing is known of it.
+    pulse_heights
+        Lowest and highest PHA that all windows of a chip keep, where the file says so.
     """
 
     share: Mapping[int, NDArray[np.float32]]
+    pulse_heights: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
 
 def read_mask(path: str | Path, obs_id: str, detector: Detector = ACIS) -> Mask:
@@ -60,6 +63,7 @@ def read_mask(path: str | Path, obs_id: str, detector: Detector = ACIS) -> Mask:
     """
     where = Path(path)
     share: dict[int, NDArray[np.float32]] = {}
+    heights: dict[int, tuple[int, int]] = {}
     found = False
     with open_fits(where) as hdus:
         check_observation(hdus, obs_id, where, "a mask file")
@@ -69,10 +73,11 @@ def read_mask(path: str | Path, obs_id: str, detector: Detector = ACIS) -> Mask:
             names = {name.lower(): name for name in hdu.columns.names}
             if {"shape", "chipx", "chipy"} <= set(names):
                 found = True
-                _add_table(share, hdu, names, where, detector)
+                chips = _add_table(share, hdu, names, where, detector)
+                _add_heights(heights, hdu.data, names, chips)
     if not found:
         raise InputFileError("no mask table (columns SHAPE, CHIPX, CHIPY)", where, _TODO, code="NO_MASK")
-    return Mask(share)
+    return Mask(share, heights)
 
 
 def _add_table(
@@ -81,10 +86,11 @@ def _add_table(
     names: dict[str, str],
     path: Path,
     detector: Detector,
-) -> None:
+) -> NDArray[np.intp]:
+    """Add the windows of a table, and return the chip of each row."""
     table, number = hdu.data, len(hdu.data)
     if not number:
-        return
+        return np.zeros(0, dtype=np.intp)
     shapes = np.char.lower(np.char.strip(table[names["shape"]].astype(str)))
     plain = np.char.lstrip(shapes, "!")
     unknown = sorted(set(plain.tolist()) - {"rectangle", "point"})
@@ -111,3 +117,19 @@ def _add_table(
         kept = np.float32(0.0 if period <= 0 else 1.0 / period)
         image = share.setdefault(int(chip), np.zeros(shape, dtype=np.float32))
         np.maximum(image, kept * inside, out=image)
+    return np.asarray(chips, dtype=np.intp)
+
+
+def _add_heights(
+    heights: dict[int, tuple[int, int]], table: fits.FITS_rec, names: dict[str, str], chips: NDArray[np.intp]
+) -> None:
+    if not {"phamin", "phamax"} <= set(names) or not chips.size:
+        return
+    cycle = np.asarray(table[names["samp_cyc"]]) if "samp_cyc" in names else np.ones(chips.size)
+    low, high = (np.asarray(table[names[name]], dtype=int) for name in ("phamin", "phamax"))
+    # Rows that cut out, or keep nothing, have no say in which energies the rest keeps; nor has 0 to 0.
+    plain = ~np.char.startswith(np.char.strip(table[names["shape"]].astype(str)), "!")
+    for chip in np.unique(chips[plain & (cycle > 0) & (high > low)]).tolist():
+        rows = plain & (cycle > 0) & (high > low) & (chips == chip)
+        known = heights.get(chip, (0, np.iinfo(np.int32).max))
+        heights[chip] = (max(known[0], int(low[rows].max())), min(known[1], int(high[rows].min())))

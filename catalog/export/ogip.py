@@ -131,7 +131,8 @@ class OgipFolder:
 
         ``STEM.pi`` names the background ``STEM_bkg.pi``, ``STEM.arf`` (with the PSF fraction in it) and the
         RMF; ``STEM_nopsf.arf`` is the area without the PSF fraction. Where the background has a response, it
-        is ``STEM_bkg.arf``. Files of the same names are replaced.
+        is ``STEM_bkg.arf``. The counts are those of the events; the keyword NBRCNTS says how many of them are
+        expected to be of neighbours. Files of the same names are replaced.
 
         Raises
         ------
@@ -155,12 +156,15 @@ class OgipFolder:
             groups = group_channels(
                 self.rule, spectrum.counts, spectrum.background, spectrum.bkg_ratio, self.band
             )
+        keywords = item.keywords
+        if spectrum.neighbours is not None:
+            keywords = {**keywords, "NBRCNTS": round(float(spectrum.neighbours.sum()), 3)}
         file = PhaFile(
             spectrum.counts,
             spectrum.livetime,
             grouping=None if groups is None else groups.grouping,
             quality=None if groups is None else groups.quality,
-            keywords=item.keywords,
+            keywords=keywords,
             background=None if spectrum.background is None else f"{stem}_bkg.pi",
         )
         if spectrum.response is not None:

@@ -155,7 +155,7 @@ def extract(field: ObservedField, aperture: Aperture, bands: Sequence[Band], psf
         suspected_afterglows(field.events, source_events),
     )
     measured = tuple(
-        _band_counts(field, band, (energy, energy_background), place, fractions)
+        _band_counts(field, aperture.chip_id, band, (energy, energy_background), place, fractions)
         for band, fractions in zip(
             bands, _fractions(field, aperture, bands, psf, (good_source, good_background)), strict=True
         )
@@ -281,6 +281,7 @@ def _is_uncut(aperture: Aperture, circle: Shape, ring: Shape) -> bool:
 
 def _band_counts(
     field: ObservedField,
+    chip_id: int,
     band: Band,
     energies: tuple[NDArray[np.float32], NDArray[np.float32]],
     place: _Places,
@@ -289,7 +290,7 @@ def _band_counts(
     inside, outside = ((energy >= band.lo) & (energy < band.hi) for energy in energies)
     n, m = int(inside.sum()), int(outside.sum())
     flags = Flag(0)
-    cut = field.events.energy_range
+    cut = field.energy_range(chip_id)
     if cut is not None and (band.lo < cut[0] or band.hi > cut[1]):
         flags |= Flag.BAND_OUTSIDE_DATA
     if fractions.source < LOW_PSF_FRACTION:

@@ -69,8 +69,8 @@ def neighbour_counts(shape: Array, energy: Array, light: Sequence[BandLight]) ->
     energy
         Middle of each channel, keV.
     light
-        What the photometry found. Each channel follows the narrowest band that holds it, one in no band the
-        nearest.
+        What the photometry found. Each channel follows the narrowest band that holds it, one in no band those
+        beside it.
     """
     share = np.full(energy.size, np.nan)
     for lo, hi, counts in sorted(light, key=lambda item: item.hi - item.lo):
@@ -81,5 +81,4 @@ def neighbour_counts(shape: Array, energy: Array, light: Sequence[BandLight]) ->
     known = np.isfinite(share)
     if not known.any():
         return np.zeros(energy.size)
-    nearest = np.abs(energy[:, None] - energy[known]).argmin(axis=1)
-    return np.asarray(shape * share[known][nearest])
+    return np.asarray(shape * np.interp(energy, energy[known], share[known]))

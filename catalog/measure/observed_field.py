@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from catalog.events.good_pixels import GoodPixels, good_pixels
 from catalog.events.good_times import GoodTimes
 from catalog.events.mask import read_mask
 from catalog.events.observation_aspect import observation_aspect
+from catalog.events.pulse_height_limits import energy_limits
 
 BACK_ILLUMINATED = frozenset({5, 7})
 """ACIS chips that are back-illuminated: S1 and S3."""
@@ -50,6 +51,8 @@ class ObservedField:
         Good pixels of the chips.
     index
         Spatial index of the events' sky pixels.
+    limits
+        Energies (keV) that the windows of a chip keep, by chip; chips without limits are not in it.
     """
 
     events: EventList
@@ -58,6 +61,12 @@ class ObservedField:
     histogram: AspectHistogram
     pixels: GoodPixels
     index: KDTree
+    limits: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+
+    def energy_range(self, chip: int) -> tuple[float, float] | None:
+        """Energies (keV) to which the events of a chip are cut; None for no cut."""
+        cuts = [cut for cut in (self.events.energy_range, self.limits.get(chip)) if cut is not None]
+        return (max(cut[0] for cut in cuts), min(cut[1] for cut in cuts)) if cuts else None
 
     def events_near(self, x: float, y: float, reach: float) -> NDArray[np.intp]:
         """Events within `reach` sky pixels of a position, in the order of the file."""
@@ -175,10 +184,9 @@ def load_observed_field(
     if fov_file is not None:
         view = cut_field_of_view(view, read_fov_region(fov_file, events.sky_frame), fov_file)
     obs_id = events.header.obs_id
-    pixels = good_pixels(
-        view,
-        None if bad_pixel_file is None else read_bad_pixels(bad_pixel_file, obs_id, detector),
-        None if mask_file is None else read_mask(mask_file, obs_id, detector),
-    )
+    mask = None if mask_file is None else read_mask(mask_file, obs_id, detector)
+    limits = energy_limits(path, mask.pulse_heights) if mask is not None and detector.has_energies else {}
+    bad = None if bad_pixel_file is None else read_bad_pixels(bad_pixel_file, obs_id, detector)
+    pixels = good_pixels(view, bad, mask)
     index = KDTree(np.column_stack([events.x, events.y]))
-    return ObservedField(events, view, aspect, histogram, pixels, index)
+    return ObservedField(events, view, aspect, histogram, pixels, index, limits)

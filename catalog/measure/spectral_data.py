@@ -181,7 +181,10 @@ def fold(spectrum: FitSpectrum, lo: float, hi: float) -> FoldedSpectrum:
     chosen, group = good[used], group[used]
     if chosen.size == 0:
         raise CalibrationError(
-            f"no good channel from {lo:g} to {hi:g} keV", spectrum.name, "check the RMF", code="NO_CHANNELS"
+            f"no good channel from {lo:g} to {hi:g} keV",
+            spectrum.name,
+            f"its channels reach from {matrix.channel_lo.min():.2g} to {matrix.channel_hi.max():.3g} keV",
+            code="NO_CHANNELS",
         )
     starts = np.flatnonzero(np.diff(group, prepend=-1))
     ends = np.append(starts[1:], chosen.size) - 1

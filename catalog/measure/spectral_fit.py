@@ -123,6 +123,8 @@ class SpectralFitResult:
         its upper end a bound; ``not_converged``: the search did not end by itself.
     net_counts
         In the channels of the fit, of all spectra.
+    neighbour_counts
+        Counts of neighbours that were taken off, beyond those in the background.
     n_free
         Free parameters.
     parameters, fluxes
@@ -140,6 +142,7 @@ class SpectralFitResult:
     n_free: int
     parameters: tuple[FittedParameter, ...]
     fluxes: tuple[BandFlux, ...] = ()
+    neighbour_counts: float = 0.0
 
     def parameter(self, name: str) -> FittedParameter:
         """The parameter of this name."""
@@ -202,6 +205,7 @@ def fit_spectra(spectra: Sequence[FitSpectrum], model: FitModel, choices: FitCho
         n_free=n_free,
         parameters=parameters,
         fluxes=tuple(fluxes),
+        neighbour_counts=float(sum(item.neighbours.sum() for item in folded)),
     )
 
 

@@ -158,7 +158,7 @@ def fit_model(
     absorber = ABSORBERS.get(absorber, absorber)
     for what, value, allowed in (
         ("spectral model", name, MODEL_NAMES),
-        ("absorber", absorber, (*ABSORBERS, *MODELS)),
+        ("absorber", absorber, tuple(dict.fromkeys((*ABSORBERS, *MODELS)))),
     ):
         if value not in allowed:
             raise SettingsError(

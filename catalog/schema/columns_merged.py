@@ -37,6 +37,14 @@ def _hardness(pair: str, first: str, second: str) -> tuple[Col, ...]:
 
 COLUMNS = (
     Col("purpose", "text", "", "meta.code.class", "What the merge is for: photometry, position or validity"),
+    Col(
+        "all_flags",
+        "bigint",
+        "",
+        "meta.code.qual",
+        "Flags of the merge and of all its CSC bands: `flags` of the view catalog",
+        null="not summed up: written before schema 0003, or no merge for photometry",
+    ),
     Col("n_obs", "int", "", "meta.number;obs", "Observations used", mrt="Nobs"),
     Col(
         "theta_min",

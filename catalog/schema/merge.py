@@ -26,6 +26,7 @@ class Merge(Base):
     recipe_id: Mapped[int] = reference("recipe")
     purpose: Mapped[str] = column("purpose")
     flags: Mapped[int] = column("flags")
+    all_flags: Mapped[int | None] = column("all_flags")
     n_obs: Mapped[int] = column("n_obs")
     livetime: Mapped[float | None] = column("livetime")
     theta_min: Mapped[float | None] = column("theta_min")

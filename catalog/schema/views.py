@@ -152,7 +152,8 @@ def catalog_columns() -> list[ViewColumn]:
         *_from("s", "name", "ra", "dec", "label"),
         *_from("r", "recipe"),
         *_from("g", "run_id"),
-        ViewColumn(REGISTRY["flags"], _all_flags()),
+        # Summed up by the stages: joining all bands would take ten times as long.
+        ViewColumn(REGISTRY["flags"], f"COALESCE(g.all_flags, {all_flags('g')})"),
         *_from("g", "n_obs", "livetime", "theta_min", "theta_mean", *_HARDNESS),
     ]
     per_band = ("cnts_aper", "cnts_aperbkg", "bkg_ratio", *_POSTERIOR_COLUMNS, *_DERIVED)
@@ -196,11 +197,20 @@ def _nullable(column: ViewColumn) -> ViewColumn:
     return column
 
 
-def _all_flags() -> str:
+def all_flags(merge: str) -> str:
+    """Return the SQL of the flags of a merge and of all CSC bands of it, where `merge` is its table."""
     # That a band was not measured says nothing about the source: it stays with the band.
     kept = (1 << 62) - 1 - int(Flag.BAND_NOT_MEASURED)
-    parts = "".join(f" | COALESCE({_merged(suffix, 'flags')}, 0)" for suffix in CSC_SUFFIX.values())
-    return f"((g.flags{parts}) & {kept})"
+    parts = [f"{merge}.flags"]
+    for band in CSC_SUFFIX:
+        for table in ("merged_measurement", "merged_variability"):
+            condition = f"x.merge_id = {merge}.id AND x.band_id = {_band_id(band)}"
+            parts.append(f"COALESCE((SELECT x.flags FROM {table} x WHERE {condition}), 0)")
+    return f"(({' | '.join(parts)}) & {kept})"
+
+
+def _band_id(band: str) -> str:
+    return f"(SELECT id FROM band WHERE band.band = '{band}')"
 
 
 def _catalog_from() -> str:
@@ -210,21 +220,19 @@ def _catalog_from() -> str:
         "JOIN recipe r ON r.id = g.recipe_id",
     ]
     for band, suffix in CSC_SUFFIX.items():
-        chosen = f"(SELECT id FROM band WHERE band.band = '{band}')"
         for table, alias in (
             ("merged_measurement", f"m{suffix}"),
             ("merged_property", f"p{suffix}"),
             ("merged_variability", f"v{suffix}"),
         ):
-            condition = f"{alias}.merge_id = g.id AND {alias}.band_id = {chosen}"
+            condition = f"{alias}.merge_id = g.id AND {alias}.band_id = {_band_id(band)}"
             joins.append(f"LEFT JOIN {table} {alias} ON {condition}")
     joins.append(
         "LEFT JOIN spectral_fit sf ON sf.merge_id = g.id AND sf.preferred "
         "AND sf.fit_scope IN ('joint', 'merged')"
     )
     for band, suffix in CSC_SUFFIX.items():
-        chosen = f"(SELECT id FROM band WHERE band.band = '{band}')"
-        condition = f"x{suffix}.spectral_fit_id = sf.id AND x{suffix}.band_id = {chosen}"
+        condition = f"x{suffix}.spectral_fit_id = sf.id AND x{suffix}.band_id = {_band_id(band)}"
         joins.append(f"LEFT JOIN spectral_flux x{suffix} ON {condition}")
     joins.append("WHERE g.purpose = 'photometry'")
     return "\n".join(joins)

@@ -74,9 +74,11 @@ class DrawnRegions:
         """Regions of a source by role."""
         return self._by_source.get(source_id, {})
 
-    def apertures_of_others(self, source_id: int) -> list[DrawnRegion]:
-        """Source apertures drawn for other sources."""
-        return [item for item in self.regions if item.role == "source" and item.source_id != source_id]
+    @cached_property
+    def _apertures(self) -> tuple[tuple[DrawnRegion, ...], Array]:
+        """Source apertures, and of each right ascension, declination and reach, shape (3, n)."""
+        items = tuple(item for item in self.regions if item.role == "source")
+        return items, np.array([[item.ra, item.dec, item.reach] for item in items]).reshape(-1, 3).T
 
     def near(
         self, source_id: int, place: tuple[float, float], reach: float, frame: SkyFrame
@@ -94,13 +96,11 @@ class DrawnRegions:
         frame
             Any tangent plane of the field.
         """
-        found = list(self.of(source_id).values())
-        for item in self.apertures_of_others(source_id):
-            x, y = frame.to_sky(item.ra, item.dec)
-            distance = float(np.hypot(x - place[0], y - place[1]))
-            if distance < reach + item.reach / frame.pixel_scale_arcsec:
-                found.append(item)
-        return found
+        items, (ra, dec, own_reach) = self._apertures
+        x, y = frame.to_sky(ra, dec)
+        near = np.hypot(x - place[0], y - place[1]) < reach + own_reach / frame.pixel_scale_arcsec
+        others = [items[k] for k in np.flatnonzero(near) if items[k].source_id != source_id]
+        return [*self.of(source_id).values(), *others]
 
 
 def load_drawn(connection: Connection, event_set_id: int, recipe_id: int) -> DrawnRegions:

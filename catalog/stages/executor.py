@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
+from multiprocessing import forkserver, resource_tracker
 from typing import Protocol, TypeVar
 
 from catalog.errors import ProjectError
@@ -108,6 +109,7 @@ def _process_pool(workers: int, preload: Sequence[str]) -> Iterator[Executor]:
         return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
+    _start_server()
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
         workers, mp_context=context, initializer=_begin_worker, initargs=(os.getpid(),)
@@ -123,9 +125,22 @@ def _process_pool(workers: int, preload: Sequence[str]) -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
+def _start_server() -> None:
+    """Start the server of workers, which leave Ctrl-C, that a terminal sends to all of them, to this process.
+
+    They inherit that the signal is blocked: none is met by it while it still imports its modules.
+    """
+    # Its start unblocks the signal again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin_worker(parent: int) -> None:
-    """Leave Ctrl-C, which a terminal sends to all of them, to the parent, and end when that is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Let a worker end when its parent is killed."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from catalog.stages.calibration_cache import CalibrationKey, psf_of
 from catalog.stages.field_cache import FieldKey, field_key, observed_field
 from catalog.stages.fingerprint import Inputs, fingerprint
 from catalog.stages.stage import Place, Plan, Result
+from catalog.stages.stale_reasons import stale_in_bands
 from catalog.stages.upstream import upstream_states
 from catalog.stages.user_files import files_by_source, source_psf
 from catalog.stages.work import UnitState
@@ -34,10 +35,49 @@ from catalog.store.arrays import pack
 from catalog.store.door import Writer
 
 STAGE = "extract"
-VERSION = 4
+VERSION = 5
 
 BAND_FLAGS = Flag.BAND_OUTSIDE_DATA | Flag.LOW_PSF_FRACTION
 """Flags of a measurement that this stage sets."""
+
+
+_COLUMNS = (
+    "flags",
+    "good_frac",
+    "theta_aperbkg",
+    "good_frac_area_aper",
+    "good_frac_area_aperbkg",
+    "area_aper",
+    "area_aperbkg",
+    "cnts_per_frame",
+    "events_aper",
+    "events_aperbkg",
+)
+_BAND_COLUMNS = (
+    "flags",
+    "cnts_aper",
+    "cnts_aperbkg",
+    "psf_frac_aper",
+    "psf_frac_aperbkg",
+    "psf_good_frac_aper",
+    "psf_good_frac_aperbkg",
+    "offset_east_aper",
+    "offset_north_aper",
+    "afterglow_cnts_aper",
+)
+"""Columns of `extraction` and `measurement` that this stage fills, of the flags those that it sets."""
+
+
+@dataclass(frozen=True, eq=False)
+class Extracted:
+    """Columns of one extraction and of its measurement in each band; those in `kept` are stored already.
+
+    The extraction itself is where any band is.
+    """
+
+    extraction: dict[str, Any]
+    measurements: tuple[dict[str, Any], ...]
+    kept: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -56,6 +96,8 @@ class ExtractUnit:
         Hash of what the apertures stage found: what of it photometry needs is a result of this stage too.
     psf_image
         The user's PSF image of the source as (path, SHA-256); None for the calibration's.
+    known
+        What was found before where only bands are new, with empty columns in these; None without.
     """
 
     source_id: int
@@ -64,6 +106,12 @@ class ExtractUnit:
     aperture: Aperture | None
     aperture_hash: str
     psf_image: tuple[Path, str] | None = None
+    known: Extracted | None = None
+
+    @property
+    def kept(self) -> frozenset[int]:
+        """Numbers of the bands that are stored already."""
+        return frozenset() if self.known is None else self.known.kept
 
 
 @dataclass(frozen=True)
@@ -87,14 +135,6 @@ class ExtractJob:
     bands: tuple[Band, ...]
     calibration: CalibrationKey
     psf_blur: Blur
-
-
-@dataclass(frozen=True, eq=False)
-class Extracted:
-    """Columns of one extraction and its measurements."""
-
-    extraction: dict[str, Any]
-    measurements: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -150,6 +190,7 @@ def load(connection: Connection, place: Place, plan: Plan, source_ids: Sequence[
         .order_by(Extraction.source_id)
     ).all()
     regions = region_shapes(connection, chosen)
+    known = _known(connection, place, plan, source_ids)
     model = recipe.exposure.psf_fraction == "model"
     units = tuple(
         ExtractUnit(
@@ -159,12 +200,57 @@ def load(connection: Connection, place: Place, plan: Plan, source_ids: Sequence[
             _aperture(row, regions.get(row.id, {}), model) if inputs.apertures[row.source_id].done else None,
             inputs.apertures[row.source_id].result_hash or "",
             inputs.images.get(row.source_id),
+            known.get(row.id),
         )
         for row in rows
     )
     return ExtractJob(
         field_key(field), units, recipe.energy_bands, place.survey.calibration_key, field.psf_blur
     )
+
+
+def _known(
+    connection: Connection, place: Place, plan: Plan, source_ids: Sequence[int]
+) -> dict[int, Extracted]:
+    """What earlier runs found of extractions of which only bands are new, by row number.
+
+    Of the widest band is the good fraction of all: where that is new, nothing is kept.
+    """
+    key = (STAGE, place.recipe_id, place.scope)
+    sources = stale_in_bands(connection, key, plan.wanted, source_ids)
+    if not sources:
+        return {}
+    chosen = (
+        Extraction.event_set_id == place.observed.event_set_id,
+        Extraction.recipe_id == place.recipe_id,
+        Extraction.source_id.in_(sources),
+    )
+    columns = [getattr(Extraction, name) for name in _COLUMNS]
+    rows = connection.execute(select(Extraction.id, *columns).where(*chosen))
+    extractions = {row.id: {name: getattr(row, name) for name in _COLUMNS} for row in rows}
+    columns = [getattr(Measurement, name) for name in _BAND_COLUMNS]
+    found: dict[int, dict[int, dict[str, Any]]] = {row_id: {} for row_id in extractions}
+    for row in connection.execute(
+        select(Measurement.extraction_id, Measurement.band_id, *columns)
+        .join(Extraction, Extraction.id == Measurement.extraction_id)
+        .where(*chosen)
+    ):
+        values = {name: getattr(row, name) for name in _BAND_COLUMNS}
+        found[row.extraction_id][row.band_id] = {**values, "flags": row.flags & int(BAND_FLAGS)}
+    widest = _widest(place.recipe.energy_bands)
+    return {
+        row_id: Extracted(
+            extractions[row_id],
+            tuple(own.get(band_id, {}) for band_id in place.bands),
+            frozenset(i for i, band_id in enumerate(place.bands) if band_id in own),
+        )
+        for row_id, own in found.items()
+        if place.bands[widest] in own
+    }
+
+
+def _widest(bands: Sequence[Band]) -> int:
+    return max(range(len(bands)), key=lambda i: bands[i].hi - bands[i].lo)
 
 
 def region_shapes(
@@ -216,7 +302,7 @@ def compute(job: ExtractJob) -> list[Result[Extracted]]:
     results: list[Result[Extracted]] = []
     for unit in job.units:
         if unit.aperture is None:
-            found: Extracted | Failure = _nothing(unit.flags, job.bands)
+            found: Extracted | Failure = replace(_nothing(unit.flags, job.bands), kept=unit.kept)
         else:
             found = attempt(partial(_measure, unit, unit.aperture, job))
         if isinstance(found, Failure):
@@ -230,13 +316,17 @@ def compute(job: ExtractJob) -> list[Result[Extracted]]:
 
 def _measure(unit: ExtractUnit, aperture: Aperture, job: ExtractJob) -> Extracted:
     field = observed_field(job.field)
-    found = measure.extract(field, aperture, job.bands, _psf(unit, aperture, field, job))
-    widest = max(range(len(job.bands)), key=lambda i: job.bands[i].hi - job.bands[i].lo)
-    good = found.bands[widest].psf_good_frac_aper
+    new = [i for i in range(len(job.bands)) if i not in unit.kept]
+    found = measure.extract(field, aperture, [job.bands[i] for i in new], _psf(unit, aperture, field, job))
+    has_background = found.area_aperbkg > 0
+    measured = dict(zip(new, (_band_columns(band, has_background) for band in found.bands), strict=True))
+    if unit.known is not None:
+        together = tuple(measured.get(i, own) for i, own in enumerate(unit.known.measurements))
+        return Extracted(unit.known.extraction, together, unit.kept)
+    good = measured[_widest(job.bands)]["psf_good_frac_aper"]
     flags = unit.flags | int(found.flags)
     if good < measure.PARTIAL_EXPOSURE:
         flags |= int(Flag.PARTIAL_EXPOSURE)
-    has_background = found.area_aperbkg > 0
     extraction = {
         "flags": flags,
         "good_frac": good,
@@ -249,52 +339,27 @@ def _measure(unit: ExtractUnit, aperture: Aperture, job: ExtractJob) -> Extracte
         "events_aper": pack(found.energy_aper),
         "events_aperbkg": pack(found.energy_aperbkg) if has_background else None,
     }
-    measurements = tuple(
-        {
-            "flags": int(band.flags),
-            "cnts_aper": band.n,
-            "cnts_aperbkg": band.m if has_background else None,
-            "psf_frac_aper": band.psf_frac_aper,
-            "psf_frac_aperbkg": band.psf_frac_aperbkg if has_background else None,
-            "psf_good_frac_aper": band.psf_good_frac_aper,
-            "psf_good_frac_aperbkg": band.psf_good_frac_aperbkg if has_background else None,
-            "offset_east_aper": band.offset_east_aper if band.n else None,
-            "offset_north_aper": band.offset_north_aper if band.n else None,
-            "afterglow_cnts_aper": band.afterglow_cnts_aper,
-        }
-        for band in found.bands
-    )
-    return Extracted(extraction, measurements)
+    return Extracted(extraction, tuple(measured[i] for i in new))
+
+
+def _band_columns(band: measure.BandCounts, has_background: bool) -> dict[str, Any]:
+    return {
+        "flags": int(band.flags),
+        "cnts_aper": band.n,
+        "cnts_aperbkg": band.m if has_background else None,
+        "psf_frac_aper": band.psf_frac_aper,
+        "psf_frac_aperbkg": band.psf_frac_aperbkg if has_background else None,
+        "psf_good_frac_aper": band.psf_good_frac_aper,
+        "psf_good_frac_aperbkg": band.psf_good_frac_aperbkg if has_background else None,
+        "offset_east_aper": band.offset_east_aper if band.n else None,
+        "offset_north_aper": band.offset_north_aper if band.n else None,
+        "afterglow_cnts_aper": band.afterglow_cnts_aper,
+    }
 
 
 def _nothing(flags: int, bands: Sequence[Band]) -> Extracted:
-    extraction = dict.fromkeys(
-        (
-            "good_frac",
-            "theta_aperbkg",
-            "good_frac_area_aper",
-            "good_frac_area_aperbkg",
-            "area_aper",
-            "area_aperbkg",
-            "cnts_per_frame",
-            "events_aper",
-            "events_aperbkg",
-        )
-    )
-    empty = dict.fromkeys(
-        (
-            "cnts_aper",
-            "cnts_aperbkg",
-            "psf_frac_aper",
-            "psf_frac_aperbkg",
-            "psf_good_frac_aper",
-            "psf_good_frac_aperbkg",
-            "offset_east_aper",
-            "offset_north_aper",
-            "afterglow_cnts_aper",
-        )
-    )
-    return Extracted({"flags": flags, **extraction}, tuple({"flags": 0, **empty} for _ in bands))
+    extraction = {**dict.fromkeys(_COLUMNS), "flags": flags}
+    return Extracted(extraction, tuple({**dict.fromkeys(_BAND_COLUMNS), "flags": 0} for _ in bands))
 
 
 def store(writer: Writer, place: Place, run_id: int, results: Sequence[Result[Extracted]]) -> None:
@@ -319,12 +384,18 @@ def store(writer: Writer, place: Place, run_id: int, results: Sequence[Result[Ex
         if result.source_id in rows
     }
     writer.update_many(
-        Extraction, [{"id": row_id, **item.extraction, "run_id": run_id} for row_id, item in found.items()]
+        Extraction,
+        [
+            {"id": row_id, **item.extraction, "run_id": run_id}
+            for row_id, item in found.items()
+            if not item.kept
+        ],
     )
     writer.delete(Measurement, Measurement.extraction_id.in_(found) & Measurement.band_id.not_in(bands))
     measurements = [
         {"run_id": run_id, "extraction_id": row_id, "band_id": band_id, **columns}
         for row_id, item in found.items()
-        for band_id, columns in zip(bands, item.measurements, strict=True)
+        for i, (band_id, columns) in enumerate(zip(bands, item.measurements, strict=True))
+        if i not in item.kept
     ]
     writer.upsert(Measurement, measurements, key=("extraction_id", "band_id"))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, literal_column, select, update
 
 from catalog.calibration.spectrum import ReferenceSpectrum
 from catalog.flags import Flag, combine
@@ -27,6 +27,7 @@ from catalog.schema.tables import (
     MergeMember,
     Observation,
 )
+from catalog.schema.views import all_flags
 from catalog.stages.fingerprint import Inputs, fingerprint
 from catalog.stages.stage import Place, Plan, Result
 from catalog.stages.upstream import merged_inputs
@@ -359,6 +360,13 @@ def store(writer: Writer, place: Place, run_id: int, results: Sequence[Result[Me
         ],
         key=("merge_id", "band_id"),
     )
+    sum_flags(writer, chosen)
+
+
+def sum_flags(writer: Writer, merges: Iterable[int]) -> None:
+    """Write the flags of merges over all bands anew, after those of a band have changed."""
+    summed: ColumnElement[int] = literal_column(all_flags("merge"))
+    writer.connection.execute(update(Merge).where(Merge.id.in_(merges)).values(all_flags=summed))
 
 
 def merge_ids(connection: Connection, recipe_id: int, source_ids: Sequence[int]) -> dict[int, int]:

@@ -218,3 +218,4 @@ def store(writer: Writer, place: Place, run_id: int, results: Sequence[Result[Me
             for band_id, columns in item.rows.items()
         ],
     )
+    merge.sum_flags(writer, known.values())

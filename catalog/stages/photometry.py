@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from catalog.stages.photometry_rows import (
     photometry_context,
 )
 from catalog.stages.stage import Place, Plan, Result
-from catalog.stages.stale_reasons import is_current
+from catalog.stages.stale_reasons import is_current, stale_in_bands
 from catalog.stages.upstream import upstream_states
 from catalog.store.door import Writer
 
@@ -62,18 +62,37 @@ COLUMNS = tuple(
 
 @dataclass(frozen=True, eq=False)
 class PhotometryJob:
-    """A batch of extractions with their measurements, and the crowds that its sources are part of."""
+    """A batch of extractions with their measurements, and the crowds that its sources are part of.
+
+    `kept` is what holds of earlier runs: columns by source id and number of the band.
+    """
 
     context: PhotometryContext
     extractions: Sequence[Any]
     measurements: dict[int, list[Any]]
     crowd: FieldCrowd
     maps: Means
+    kept: Mapping[int, Mapping[int, dict[str, Any]]]
+
+    def without(self, kept: Collection[int]) -> PhotometryJob:
+        """The job in the other bands."""
+        bands = self.context.recipe.bands
+        new = [i for i in range(len(bands)) if i not in kept]
+        recipe = self.context.recipe.model_copy(update={"bands": tuple(bands[i] for i in new)})
+        return replace(
+            self,
+            context=replace(self.context, recipe=recipe),
+            measurements={row: [table[i] for i in new] for row, table in self.measurements.items()},
+            maps={
+                row: (tuple(source[i] for i in new), tuple(background[i] for i in new))
+                for row, (source, background) in self.maps.items()
+            },
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class PhotometryRows:
-    """Rows of `measurement`, with their ids, of one source; its neighbours, see `JointRows.neighbours`."""
+    """New rows of `measurement` of a source, with their ids; its neighbours, see `JointRows.neighbours`."""
 
     rows: tuple[dict[str, Any], ...]
     neighbours: tuple[tuple[int, int, float, float], ...] = ()
@@ -111,39 +130,68 @@ def load(connection: Connection, place: Place, plan: Plan, source_ids: Sequence[
     context, crowd = plan.shared
     extractions, measurements = load_counted(connection, context, place.recipe_id, source_ids)
     maps = map_means(connection, context.field, context.recipe.energy_bands, extractions)
-    return PhotometryJob(context, extractions, measurements, crowd.around(source_ids), maps)
+    kept = _kept(connection, place, plan, extractions, measurements)
+    return PhotometryJob(context, extractions, measurements, crowd.around(source_ids), maps, kept)
+
+
+def _kept(
+    connection: Connection,
+    place: Place,
+    plan: Plan,
+    extractions: Sequence[Any],
+    measurements: Mapping[int, list[Any]],
+) -> dict[int, dict[int, dict[str, Any]]]:
+    """Columns of bands in which nothing was extracted anew since photometry, by source id.
+
+    Only of sources without companions: who influences whom depends on the counts in all bands.
+    """
+    key = (STAGE, place.recipe_id, place.scope)
+    _, crowd = plan.shared
+    alone = {row.source_id: row for row in extractions if row.source_id not in crowd.companions}
+    changing = ("bands", "upstream", "neighbours")
+    runs = stale_in_bands(connection, key, plan.wanted, alone, changing)
+    places = {
+        item.id: (source_id, i)
+        for source_id, run_id in runs.items()
+        if alone[source_id].run_id <= run_id
+        for i, item in enumerate(measurements[alone[source_id].id])
+        if item.run_id <= run_id
+    }
+    found: dict[int, dict[int, dict[str, Any]]] = {}
+    columns = [getattr(Measurement, name) for name in COLUMNS]
+    for row in connection.execute(select(Measurement.id, *columns).where(Measurement.id.in_(places))):
+        source_id, i = places[row.id]
+        found.setdefault(source_id, {})[i] = {name: getattr(row, name) for name in COLUMNS}
+    return found
 
 
 def compute(job: PhotometryJob) -> list[Result[PhotometryRows]]:
     """Photometry of a batch, all bands at once."""
     context = job.context
     joint = measure(context, job.crowd)
-    found: list[tuple[int, tuple[dict[str, Any], ...]]] = []
-    seen = [row for row in job.extractions if row.area_aper is not None]
-    alone = {row.source_id for row in seen if row.source_id in context.own_files}
-    for chip in sorted({row.chip_id for row in seen}):
-        group = [row for row in seen if row.chip_id == chip and row.source_id not in alone]
-        if group:
-            found += _on_chip(job, context.calibration, group, joint)
-    for row in seen:
-        if row.source_id in alone:
-            own = context.calibration_of(row.source_id)
-            found += _on_chip(job, own, [row], joint)
-    found += [
-        (row.source_id, _nothing(item.id for item in job.measurements[row.id]))
-        for row in job.extractions
-        if row.area_aper is None
-    ]
-    found.sort(key=lambda item: item[0])
+    found: dict[int, tuple[dict[str, Any], ...]] = {}
+    groups: dict[tuple[int, int, tuple[int, ...]], list[Any]] = {}
+    for row in job.extractions:
+        if row.area_aper is None:
+            found[row.source_id] = _nothing(item.id for item in job.measurements[row.id])
+            continue
+        # A source with files of its own has its own calibration.
+        own = row.source_id if row.source_id in context.own_files else 0
+        kept = tuple(job.kept.get(row.source_id, ()))
+        groups.setdefault((own, row.chip_id, kept), []).append(row)
+    for (own, _, kept), group in sorted(groups.items()):
+        part, together = (job.without(kept), None) if kept else (job, joint)
+        if part.context.recipe.bands:
+            found |= _on_chip(part, context.calibration_of(own), group, together)
     neighbours = {} if joint is None else joint.neighbours()
-    return [
-        Result(
-            source_id,
-            _content_hash(rows),
-            PhotometryRows(rows, tuple(neighbours.get(source_id, ()))),
-        )
-        for source_id, rows in found
-    ]
+    results = []
+    for row in job.extractions:
+        rows, kept_rows = found.get(row.source_id, ()), job.kept.get(row.source_id, {})
+        new = iter(rows)
+        content = [kept_rows[i] if i in kept_rows else next(new) for i in range(len(context.recipe.bands))]
+        value = PhotometryRows(rows, tuple(neighbours.get(row.source_id, ())))
+        results.append(Result(row.source_id, _content_hash(content), value))
+    return results
 
 
 def _nothing(row_ids: Iterable[int], flags: int = 0) -> tuple[dict[str, Any], ...]:
@@ -155,7 +203,7 @@ def _on_chip(
     calibration: Calibration,
     group: list[Any],
     joint: JointRows | None,
-) -> list[tuple[int, tuple[dict[str, Any], ...]]]:
+) -> dict[int, tuple[dict[str, Any], ...]]:
     context, measurements = job.context, job.measurements
     bands, chip = context.recipe.energy_bands, group[0].chip_id
     theta = np.array([row.theta for row in group])
@@ -189,16 +237,13 @@ def _on_chip(
     columns["calibration"] = identity
     chosen: Columns = {name: columns[name] for name in COLUMNS}
     rows = to_rows(chosen, counted.n.shape)
-    results = []
-    for i, row in enumerate(group):
-        own = rows[i * len(bands) : (i + 1) * len(bands)]
-        results.append(
-            (
-                row.source_id,
-                tuple({**values, "id": item.id} for values, item in zip(own, table[i], strict=True)),
-            )
+    return {
+        row.source_id: tuple(
+            {**values, "id": item.id}
+            for values, item in zip(rows[i * len(bands) : (i + 1) * len(bands)], table[i], strict=True)
         )
-    return results
+        for i, row in enumerate(group)
+    }
 
 
 def _outside_calibration(context: PhotometryContext, calibration: Calibration) -> NDArray[np.bool_]:

@@ -91,6 +91,7 @@ def load_counted(
     extractions = connection.execute(
         select(
             Extraction.id,
+            Extraction.run_id,
             Extraction.source_id,
             Extraction.theta,
             Extraction.phi,
@@ -113,6 +114,7 @@ def load_counted(
     for row in connection.execute(
         select(
             Measurement.id,
+            Measurement.run_id,
             Measurement.extraction_id,
             Measurement.flags,
             Measurement.cnts_aper,

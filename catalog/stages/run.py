@@ -30,10 +30,7 @@ from catalog.store.runs import end_run
 
 BATCH = 250
 """Units computed and committed together: what a killed run loses at most, per stage and worker."""
-PRELOAD = (
-    "catalog.events.dither_kernel",
-    "catalog.calibration.psf_kernels",
-)
+PRELOAD = ("catalog.stages.worker_start",)
 """Modules that the server of worker processes imports once for all of them, besides the stages."""
 WORTH_A_POOL = 200
 """Units below which starting worker processes costs more than they save."""
@@ -254,6 +251,9 @@ class _Run:
         """Find out what is stale, and why."""
         with self.project.store.read() as connection:
             states = unit_states(connection, stage.name, place.recipe_id, place.scope)
+            if not states and not self.dry_run:
+                # All is stale: workers start while this process plans.
+                self.computing.of(place.size, stage.slow)
             plan = stage.work.plan(connection, place)
             stale = {} if plan.is_current else stale_units(plan.wanted, states)
             why: Mapping[str, int] = {}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from catalog.errors import UnknownNameError
+from catalog.errors import ProjectError, UnknownNameError, UserError
 from catalog.measure.combined_spectrum import BackgroundRule
 from catalog.measure.spectral_fit import FitChoices, SpectralFitResult, fit_spectra
 from catalog.measure.spectral_preference import prefer
@@ -31,6 +32,8 @@ VERSION = 2
 UPSTREAM = ("merge", "spectra")
 SPECTRA = "spectra"
 _TIMEOUT = "OutOfTimeError"
+_WORTH_SAYING = 0.05
+"""Counts of neighbours from which on a fit mentions them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,19 +91,24 @@ def plan(connection: Connection, place: Place) -> Plan:
     )
     wanted = merged_inputs(connection, place, UPSTREAM, common)
     nh = place.survey.nh
-    known = select(WorkUnit.id).where(WorkUnit.stage == SPECTRA, WorkUnit.recipe_id == place.recipe_id)
-    refusal = None
-    if connection.execute(known.limit(1)).first() is None:
-        refusal = UnknownNameError(
-            "no spectra are stored",
-            f"recipe {recipe.name}",
-            "run `srccat run spectra` first",
-            code="NO_SPECTRA",
-        )
     return Plan(
         {source_id: item.plus(nh=nh.get(source_id, 0.0)) for source_id, item in wanted.items()},
-        refusal=refusal,
+        refusal=_refusal(connection, place),
     )
+
+
+def _refusal(connection: Connection, place: Place) -> UserError | None:
+    """Why nothing can be fitted at all."""
+    if find_spec("sherpa") is None:
+        try:
+            import catalog.measure.spectral_sherpa  # noqa: F401
+        except ProjectError as error:
+            return error
+    known = select(WorkUnit.id).where(WorkUnit.stage == SPECTRA, WorkUnit.recipe_id == place.recipe_id)
+    if connection.execute(known.limit(1)).first() is not None:
+        return None
+    where, todo = f"recipe {place.recipe.name}", "run `srccat run spectra` first"
+    return UnknownNameError("no spectra are stored", where, todo, code="NO_SPECTRA")
 
 
 def _is_thermal(models: Sequence[str]) -> bool:
@@ -163,7 +171,10 @@ def _fit_models(found: FitInput, job: SpectralFitJob, nh: float) -> list[FitOutc
             text = "; ".join(part for part in (told, note) if part)
             outcomes.append(FitOutcome(found.scope, model.name, job.absorber, None, status, text))
         else:
-            outcomes.append(FitOutcome(found.scope, model.name, job.absorber, fit, fit.status, note))
+            light = fit.neighbour_counts
+            taken = f"{light:.1f} counts of neighbours taken off" if abs(light) >= _WORTH_SAYING else ""
+            text = "; ".join(part for part in (taken, note) if part)
+            outcomes.append(FitOutcome(found.scope, model.name, job.absorber, fit, fit.status, text or None))
     return with_preference(outcomes)
 
 

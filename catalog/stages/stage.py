@@ -97,6 +97,12 @@ class Place:
         return self.field
 
     @property
+    def size(self) -> int:
+        """Number of sources that may have a unit here."""
+        survey = self.survey
+        return len(survey.sources) if self.field is None else len(survey.pairs[self.field.event_set_id])
+
+    @property
     def bands(self) -> list[int]:
         """Row numbers of the recipe's bands, in its order."""
         return [self.survey.band_ids[band.name] for band in self.recipe.energy_bands]

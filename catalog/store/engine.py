@@ -82,11 +82,19 @@ def open_engine(url: URL, *, read_only: bool = False) -> Engine:
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, read_only=read_only)
     try:
-        return create_engine(url, pool_pre_ping=True)
+        engine = create_engine(url, pool_pre_ping=True)
     except ModuleNotFoundError:
         raise ProjectError(
             "PostgreSQL needs the psycopg driver", url.render_as_string(), "pip install 'srccat[postgres]'"
         ) from None
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        # Compiling the hundreds of columns of a view takes longer than what is asked of them.
+        connection.execute("SET jit = off")
+        connection.commit()
+
+    return engine
 
 
 def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:

@@ -152,7 +152,7 @@ def test_bad_pixels_and_mask_reach_the_catalog(srccat: Run, project: Path, obser
 
 
 @pytest.fixture
-def wrong_files(observation: Any, project: Path) -> Path:
+def wrong_files(observation: Any, project: Path, data_dir: Path) -> Path:
     """Files of another observation, or that do not fit, in the project folder."""
     with fits.open(observation.aspect) as hdus:
         table = hdus[1].data
@@ -166,6 +166,10 @@ def wrong_files(observation: Any, project: Path) -> Path:
             hdu.header["OBS_ID"] = "70099"
         hdus.writeto(project / "other_bpix.fits")
     Table({"SHAPE": ["Polygon"], "X": [[1.0, 2, 2]], "Y": [[1.0, 1, 2]]}).write(project / "far_fov.fits")
+    shutil.copy(data_dir / "calibration/sources/hrcf24564_000N030_r0001_rmf3.fits.gz", project / "hrc.rmf.gz")
+    world = {"CRVAL1": 151.0, "CRVAL2": 20.0, "CRPIX1": 1.0, "CRPIX2": 1.0, "CDELT1": -0.01, "CDELT2": 0.01}
+    axes = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "BUNIT": "cm**2 s"}
+    fits.PrimaryHDU(np.ones((9, 9)), fits.Header({**world, **axes})).writeto(project / "far_map.fits")
     return project
 
 
@@ -176,6 +180,8 @@ WRONG = [
     ("OTHER_FIELD", {"fov": '"far_fov.fits"'}),
     ("MISSING_FILE", {"mask": '"nothing.fits"'}),
     ("SETTINGS", {"expmap": '"map.fits"'}),
+    ("CALIBRATION_CHANNELS", {"rmf": '"hrc.rmf.gz"'}),
+    ("EXPMAP_OTHER_FIELD", {"expmap": '{broad = "far_map.fits"}'}),
 ]
 
 
@@ -195,25 +201,17 @@ def test_files_that_do_not_belong_are_refused(srccat: Run, wrong_files: Path, ob
 
 
 def test_files_that_do_not_belong_end_a_run_before_it_begins(
-    srccat: Run, wrong_files: Path, observation: Any, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    srccat: Run, wrong_files: Path, observation: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Named after the observation was added, without results and with them."""
     monkeypatch.delenv("CALDB", raising=False)
     assert srccat("add", "observations", observation.events)[0] == 0
     assert srccat("add", "sources", observation.sources)[0] == 0
-    channels = data_dir / "calibration/sources/hrcf24564_000N030_r0001_rmf3.fits.gz"
-    world = {"CRVAL1": 151.0, "CRVAL2": 20.0, "CRPIX1": 1.0, "CRPIX2": 1.0, "CDELT1": -0.01, "CDELT2": 0.01}
-    axes = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "BUNIT": "cm**2 s"}
-    fits.PrimaryHDU(np.ones((9, 9)), fits.Header({**world, **axes})).writeto(wrong_files / "far_map.fits")
-    more = [
-        ("CALIBRATION_CHANNELS", {"rmf": f'"{channels}"'}),
-        ("EXPMAP_OTHER_FIELD", {"expmap": '{broad = "far_map.fits"}'}),
-    ]
     for finished in (False, True):
         choose(wrong_files)
         if finished:
             assert srccat("run", "--workers", 1)[0] == 0
-        for code, files in [*WRONG, *more]:
+        for code, files in WRONG:
             choose(wrong_files, **files)
             refused(srccat, wrong_files, code, "run", "--workers", 1)
     choose(wrong_files)

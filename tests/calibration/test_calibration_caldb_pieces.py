@@ -12,7 +12,7 @@ from astropy.time import Time
 from scipy.integrate import quad
 
 from catalog.calibration.builtin import open_builtin_redistribution
-from catalog.calibration.caldb import listing
+from catalog.calibration.caldb import listing, live_share
 from catalog.calibration.caldb_index import choose, read_caldb_index
 from catalog.calibration.factory import open_calibration
 from catalog.calibration.instrument_setup import InstrumentSetup, instrument_setup, usual_setup
@@ -177,20 +177,37 @@ def test_uniformity_by_place_energy_date_and_temperature(tree, data_dir):
     clean = 600 * np.interp(energy, quantum["ENERGY"], quantum["QE"])
     share = np.array([0.0, 0.5, 1.0, 1.0])
     cold, warm = setup(), setup(fp_temp=163.0)
-    # The aimpoint of I3, away from the tiles at the edge, where the linear law ends.
-    chipx, _ = cold.chip_pixels(3, 0.0, 0.0)
+    # On I3, away from the tiles at the edge, where the linear law ends, and from its diagonal.
+    chipx, chipy = cold.chip_pixels(3, 5.0, 60.0)
+    assert abs(chipx - chipy) > 200
+    table = hdu_data(data_dir, "chandra_vignet.fits.gz", 1)[0]
+    at = list(table["PHI"]).index(60), list(table["THETA"]).index(5)
+    middle = 0.5 * (table["ENERG_LO"] + table["ENERG_HI"])
+    vignetting = np.interp(energy, middle, table["VIGNET"].reshape(12, 10, 100)[at])
     # No contamination at 2000.0, two layers at 2015.0: (0.26 + 0.16 x/1024) + 0.5 0.26.
     for here, year, slope in ((cold, 2000.1, 0.0), (warm, 2000.1, 3e-4), (cold, 2015.0, 1e-4)):
-        ours = base.in_observation(here, year).area(3, year, 0.0, 0.0, energy)
+        ours = base.in_observation(here, year).area(3, year, 5.0, 60.0, energy) / vignetting
         since = year - 2000.0
         even = np.interp(since, [0, 10, 20], [0.0, 0.2, 0.4])
         uneven = np.interp(since, [0, 10, 20], [0.0, 0.1, 0.3])
         depth = 1.5 * even + uneven * chipx / 1024
-        expected = clean * (1 + share * slope * chipx) * np.exp(-depth)
+        # 2.2 % of the area is dead at the read-out, 4 % at the other end.
+        dead = 0.022 + 0.018 * (chipy - 1) / 1023
+        expected = clean * (1 + share * slope * chipx) * np.exp(-depth) * (1 - dead)
         assert np.allclose(ours, expected, rtol=3e-3), (year, slope)
     # On I3 CHIPX falls with azimuth 0; a row of positions gives a row of areas.
     many = base.in_observation(cold, 2015.0).area(3, 2015.0, np.linspace(0, 6, 7), 250.0, energy)
     assert many.shape == (7, 4)
+
+
+def test_dead_area_by_chip_row_and_frame():
+    rows = np.array([1.0, 512.5, 1024.0])
+    assert np.allclose(1 - live_share(3, rows, None), [0.022, 0.031, 0.040], atol=3e-4)
+    assert np.array_equal(live_share(7, rows, None), np.ones(3))
+    # A quarter subarray of 0.8 s: its first row is read at once, its last after a quarter of the reading.
+    quick = setup(exposure_time=0.8, first_row=385)
+    lost = 1 - live_share(2, np.array([385.0, 640.0]), quick)
+    assert np.allclose(lost, 0.006508 * np.array([0.98, 0.98 + 2.77 / 4]), rtol=5e-3)
 
 
 def test_uniformity_with_its_own_chip_pixels(tree):

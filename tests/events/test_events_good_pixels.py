@@ -21,6 +21,7 @@ from catalog.events.good_pixels import good_pixels
 from catalog.events.good_times import GoodTimes
 from catalog.events.header import parse_header
 from catalog.events.mask import Mask, read_mask
+from catalog.events.pulse_height_limits import energy_limits
 from catalog.events.sky_frame import SkyFrame
 
 START = 1000.0
@@ -206,6 +207,37 @@ def test_reading_a_mask(write_table: WriteTable) -> None:
     assert share[3][350, 150] == 0.25
     assert share[3][5, 5] == 0.0
     assert share[3].sum() == pytest.approx(1024**2 - 100 - 100**2 * 0.75)
+
+
+def test_limits_of_pulse_height_cut_the_energies_of_a_chip(write_table: WriteTable, tmp_path: Path) -> None:
+    """The gain at the limit is that of the chip's own events; limits beyond all bands count for nothing."""
+    rows = {
+        3: [
+            ("rectangle", 1, (1, 1024), (1, 512), 1, 100, 2000),
+            ("rectangle", 2, (1, 1024), (513, 1024), 1, 250, 3000),
+            ("!rectangle", 2, (1, 10), (513, 600), 1, 900, 950),
+        ],
+        2: [("rectangle", 1, (1, 1024), (1, 1024), 1, 20, 4095)],
+        1: [("rectangle", 1, (1, 1024), (1, 1024), 1, 300, 4095)],
+        0: [("rectangle", 1, (1, 1024), (1, 1024), 0, 500, 600)],
+    }
+    mask = read_mask(write_table(MASK, rows), "777")
+    assert mask.pulse_heights == {3: (250, 2000), 2: (20, 4095), 1: (300, 4095)}
+    rng = np.random.default_rng(8)
+    pha = rng.integers(30, 3500, 3000)
+    chip = rng.choice([2, 3], 3000)
+    # Chip 3 has 4 eV a step at low pulse heights, 5 at high ones; chip 1 has no events.
+    energy = pha * np.where(chip == 3, 4.0 + (pha > 1000), 6.0)
+    columns = [
+        fits.Column("pha", "J", array=pha),
+        fits.Column("energy", "E", array=energy),
+        fits.Column("ccd_id", "I", array=chip),
+    ]
+    path = tmp_path / "events.fits"
+    fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns, name="EVENTS")]).writeto(path)
+    found = energy_limits(path, mask.pulse_heights)
+    assert found == {3: (pytest.approx(1.0), pytest.approx(10.0)), 1: (pytest.approx(1.32), np.inf)}
+    assert energy_limits(path, {2: (20, 4095)}) == {}
 
 
 def test_true_files_without_rows(data_dir: Path) -> None:

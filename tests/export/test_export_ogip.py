@@ -213,6 +213,18 @@ def test_without_background_and_without_response(tmp_path, matrix, sherpa_io):
     assert sherpa_io.read_pha(str(path)).get_arf() is None
 
 
+def test_light_of_neighbours_stays_in_the_counts_and_is_told(tmp_path, matrix):
+    plain = a_spectrum(matrix)
+    lit = dataclasses.replace(plain, neighbours=np.linspace(0.0, 0.05, 1024))
+    path = OgipFolder(tmp_path).write(observed_spectrum(stored(lit)))
+    assert fits.getheader(path, 1)["NBRCNTS"] == pytest.approx(lit.neighbours.sum(), abs=1e-3)
+    assert np.array_equal(read_pha(path).counts, plain.counts)
+    both = OgipFolder(tmp_path).write(merged_spectrum([stored(lit), stored(plain, "4601")], "counts"))
+    assert fits.getheader(both, 1)["NBRCNTS"] == pytest.approx(lit.neighbours.sum(), abs=1e-3)
+    bare = OgipFolder(tmp_path).write(observed_spectrum(stored(plain, "4602")))
+    assert "NBRCNTS" not in fits.getheader(bare, 1)
+
+
 def test_a_background_with_a_response_of_its_own(tmp_path, matrix, other_matrix, sherpa_io):
     beside = SpectralResponse(other_matrix, np.linspace(10, 300, other_matrix.energy.size), np.ones(1024))
     spectrum = dataclasses.replace(a_spectrum(matrix), background_response=beside)

@@ -157,6 +157,18 @@ def test_bands_beyond_a_cut_list(real, simulated, chip_position, make_aperture, 
     assert outside["70021"] == []
 
 
+def test_bands_beyond_what_the_windows_of_a_chip_keep(real, chip_position, make_aperture, psf):
+    """The list is cut to 0.5-8 keV, and chip 2 beyond that to 1-4 keV."""
+    field = replace(real, limits={2: (1.0, 4.0)})
+    flagged = []
+    for chip in (2, 3):
+        found = extract(field, make_aperture(field, *chip_position(field, chip, 512, 512)), BANDS, psf)
+        pairs = zip(BANDS, found.bands, strict=True)
+        flagged.append({band.name for band, own in pairs if own.flags & Flag.BAND_OUTSIDE_DATA})
+    assert flagged[1] == {"ultrasoft", "wide"}
+    assert flagged[0] - flagged[1] == {"broad", "soft", "hard"}
+
+
 def test_no_events_at_all(simulated, chip_position, make_aperture, psf):
     field = with_events(simulated, np.empty(0), np.empty(0), np.empty(0))
     found = extract(field, make_aperture(field, *chip_position(field, 2, 512, 512)), BANDS, psf)

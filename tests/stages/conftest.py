@@ -235,7 +235,8 @@ def postgres_address() -> Iterator[str]:
 def postgres_url(postgres_address: str) -> Iterator[str]:
     """URL of a fresh PostgreSQL database."""
     address = make_url(postgres_address).set(drivername="postgresql+psycopg")
-    engine = create_engine(address, isolation_level="AUTOCOMMIT")
+    # A test may have started the server anew meanwhile.
+    engine = create_engine(address, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
     with engine.connect() as connection:
         connection.execute(text("CREATE DATABASE test_stages"))
     yield address.set(database="test_stages", drivername="postgresql").render_as_string(hide_password=False)

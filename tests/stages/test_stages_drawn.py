@@ -14,9 +14,11 @@ from catalog.errors import InputFileError, UnknownNameError, UserError
 from catalog.export.region_files import export_regions
 from catalog.flags import Flag
 from catalog.schema.tables import EventSet, Extraction, Measurement, Observation, RegionRow, Source
+from catalog.stages.add_observations import add_observations
 from catalog.stages.add_sources import add_sources
 from catalog.stages.listed_regions import list_regions, release_regions
 from catalog.stages.manage_sources import find_source, move_source
+from catalog.stages.project import create_project, open_project
 from catalog.stages.run import run
 from catalog.stages.stage_list import CORE_STAGES
 from catalog.stages.stored_regions import RegionChoice
@@ -277,3 +279,43 @@ def test_unknown_names_of_a_choice(finished_project, copy_of) -> None:
             list_regions(project, RegionChoice(obs_id="9"))
         with pytest.raises(UserError):
             list_regions(project, RegionChoice(role="aperture"))
+
+
+def test_postgresql_draws_the_same(
+    finished_project, copy_of, small_field, postgres_url, tmp_path, dump, differences
+) -> None:
+    """Drawn, edited, measured, exported and released on a server as in a file."""
+    create_project(tmp_path / "server", postgres_url)
+    with open_project(tmp_path / "server") as project:
+        add_observations(project, [small_field.observation(0), small_field.observation(1)])
+        add_sources(project, small_field.sources)
+        run(project, workers=1)
+    with copy_of(finished_project) as embedded, open_project(tmp_path / "server") as server:
+        before = dump(server)
+        row = extraction(embedded, "src3")
+        path = drawn_file(
+            tmp_path,
+            f"ellipse({row.x!r},{row.y!r},9,6,30) # text={{src3}} tag={{source}}",
+            f"-circle({row.x + 3!r},{row.y!r},2)",
+            f"annulus({row.x!r},{row.y!r},20,40) # text={{src3}} tag={{background}}",
+        )
+        bad = tmp_path / "bad.reg"
+        bad.write_text("physical\ncircle(1,1,0) # text={src3} tag={source}\n")
+        found = []
+        for project in (embedded, server):
+            report = add_regions(project, path, obs_id=OBS, note="by hand")
+            with pytest.raises(InputFileError):
+                add_regions(project, bad, obs_id=OBS)
+            run(project, CORE_STAGES, workers=1)
+            export_regions(project, tmp_path / "out.reg", RegionChoice())
+            listed = [
+                (item.label, item.obs_id, item.role, item.region, item.note)
+                for item in list_regions(project, RegionChoice())
+            ]
+            found.append((report.added, report.unchanged, (tmp_path / "out.reg").read_text(), listed))
+        assert found[0][:2] == (2, 0)
+        assert found[0] == found[1]
+        assert not differences(dump(embedded), dump(server))
+        assert release_regions(server, RegionChoice(sources=("src3",))) == 2
+        run(server, CORE_STAGES, workers=1)
+        assert not differences(before, dump(server))

@@ -39,6 +39,17 @@ def die(number):
     return number
 
 
+def deaf(_number):
+    """Whether this worker and the server that it was forked from are not reached by Ctrl-C."""
+    masks = []
+    for process in (os.getpid(), os.getppid()):
+        (line,) = (
+            line for line in Path(f"/proc/{process}/status").read_text().splitlines() if "SigBlk" in line
+        )
+        masks.append(int(line.split()[1], 16))
+    return all(mask >> (signal.SIGINT - 1) & 1 for mask in masks)
+
+
 def counted(numbers, taken):
     for number in numbers:
         taken.append(number)
@@ -195,7 +206,17 @@ ENDS_WITHIN = 2.0 if os.getloadavg()[0] < 2 * (os.cpu_count() or 1) else 15.0
 """Seconds from the signal to the end of the process; a machine that is busy otherwise takes longer."""
 
 
-@pytest.mark.parametrize(("worth", "signal_number"), [(10_000, signal.SIGINT), (1, signal.SIGTERM)])
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc")
+def test_workers_leave_the_interruption_to_the_parent():
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with open_executor(2) as executor:
+        assert list(executor.map(deaf, range(4))) == [True] * 4
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+@pytest.mark.parametrize(
+    ("worth", "signal_number"), [(10_000, signal.SIGINT), (1, signal.SIGINT), (1, signal.SIGTERM)]
+)
 def test_interrupted_run_ends_soon_and_goes_on(
     worth, signal_number, empty_project, finished_project, small_field, copy_of, dump, differences, tmp_path
 ):
@@ -211,12 +232,17 @@ def test_interrupted_run_ends_soon_and_goes_on(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     for _ in range(5):
         assert process.stdout is not None
         assert process.stdout.readline() == "stored\n"
     begin = time.monotonic()
-    process.send_signal(signal_number)
+    # A terminal sends the signal to all processes of the foreground group, a batch system to the first.
+    if signal_number == signal.SIGINT:
+        os.killpg(process.pid, signal_number)
+    else:
+        process.send_signal(signal_number)
     _, errors = process.communicate(timeout=30)
     assert time.monotonic() - begin < ENDS_WITHIN
     assert process.returncode == 130

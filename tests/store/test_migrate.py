@@ -16,7 +16,7 @@ from sqlalchemy import CheckConstraint, Engine, func, inspect, select, text
 import migrations
 from catalog.errors import ProjectError, SchemaVersionError
 from catalog.schema.tables import METADATA
-from catalog.schema.views import VIEW_NAMES, view_columns
+from catalog.schema.views import VIEW_NAMES, all_flags, view_columns
 from catalog.store import migrate, schema_version
 from catalog.store.door import Store
 from catalog.store.engine import database_url, open_engine
@@ -137,7 +137,7 @@ def test_values_arrive_in_the_views(store: Store, ids: dict[str, int]) -> None:
     with store.write() as writer:
         writer.connection.execute(text("UPDATE extraction SET flags = 1"))
         writer.connection.execute(text("UPDATE measurement SET flags = 4, cnts_aper = 17"))
-        writer.connection.execute(text("UPDATE merge SET flags = 8"))
+        writer.connection.execute(text("UPDATE merge SET flags = 8, all_flags = NULL"))
         writer.connection.execute(text("UPDATE merged_measurement SET flags = 16, cnts_aper = 34"))
         writer.connection.execute(text("UPDATE variability SET var_index = 3, flags = 64"))
         writer.connection.execute(text("UPDATE merged_variability SET flags = 128"))
@@ -147,7 +147,13 @@ def test_values_arrive_in_the_views(store: Store, ids: dict[str, int]) -> None:
             ids["source"], "broad", 69, 17, 3, "x", "photometry",
         )  # fmt: skip
         query = "SELECT source_id, flags, flags_b, cnts_aper_b, cnts_aper_s, var_intra_index_b FROM catalog"
+        # Flags that nobody has summed up, as after an upgrade, are summed up by the view.
         assert tuple(connection.execute(text(query)).one()) == (ids["source"], 152, 144, 34, None, 1)
+    with store.write() as writer:
+        writer.connection.execute(text(f"UPDATE merge SET all_flags = {all_flags('merge')}"))
+        assert writer.connection.scalar(text("SELECT all_flags FROM merge")) == 152
+        writer.connection.execute(text("UPDATE merge SET all_flags = 32"))
+        assert writer.connection.scalar(text("SELECT flags FROM catalog")) == 32
 
 
 def test_a_merge_for_another_purpose_is_not_in_the_catalog(store: Store, ids: dict[str, int]) -> None:
