@@ -116,6 +116,11 @@ def print_areas(data: Path, model: BuiltinArea) -> None:
     pooled = np.concatenate(collected)
     worst = np.quantile(np.abs(pooled - 1), 0.9)
     print(f"\nall files and energies 1.2-7 keV: median {np.median(pooled):.3f}, worst decile {worst:.3f}")
+    medians = np.array([np.median(part) for part in collected])
+    deciles = [float(np.quantile(np.abs(part - 1), 0.9)) for part in collected]
+    inside = int((np.abs(medians - 1) <= 0.04).sum())
+    spread = f"{min(deciles):.3f}-{max(deciles):.3f}"
+    print(f"medians within 0.04: {inside} of {medians.size}; worst deciles {spread}")
     middle = np.median(np.array(named_late), axis=0)
     for energy, value, limit in zip(ENERGIES, middle, LIMITS, strict=True):
         inside = sum(abs(row[ENERGIES.index(energy)] - 1) <= limit for row in named_late)

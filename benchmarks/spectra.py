@@ -123,21 +123,26 @@ def report(found: list[Fitted]) -> None:
             f"  {item.field} {item.name}: {fit.net_counts:.0f} counts, pull {item.pull('joint'):+.2f}, "
             f"flux {item.ratio('joint'):.3f}, {fit.status}   {item.note}"
         )
-    number = len(found)
+    for field in FIELDS:
+        _summary(f"{field}, joint", [item for item in found if item.field == field], "joint")
     for scope in SCOPES:
-        pulls = np.array([item.pull(scope) for item in found])
-        ratios = np.array([item.ratio(scope) for item in found])
-        counts = np.array([item.fits[scope].net_counts for item in found])
-        good = np.isfinite(pulls)
-        spread = float(pulls[good].std(ddof=1))
-        print(
-            f"{scope}: {number} sources, pulls {_mean(pulls[good])}, "
-            f"standard deviation {spread:.2f} +- {spread / np.sqrt(2.0 * good.sum()):.2f}; flux ratio mean "
-            f"{_mean(ratios)}, median {np.median(ratios):.3f}, by counts "
-            f"{np.average(ratios, weights=counts):.3f}"
-        )
+        _summary(f"all, {scope}", found, scope)
     shift = [_shift(item) for item in found]
     print(f"joint against combined: median {np.median(shift):.2f} sigma, largest {max(shift):.2f}")
+
+
+def _summary(name: str, found: list[Fitted], scope: str) -> None:
+    pulls = np.array([item.pull(scope) for item in found])
+    ratios = np.array([item.ratio(scope) for item in found])
+    counts = np.array([item.fits[scope].net_counts for item in found])
+    good = np.isfinite(pulls)
+    spread = float(pulls[good].std(ddof=1))
+    print(
+        f"{name}: {len(found)} sources, pulls {_mean(pulls[good])}, "
+        f"standard deviation {spread:.2f} +- {spread / np.sqrt(2.0 * good.sum()):.2f}; flux ratio mean "
+        f"{_mean(ratios)}, median {np.median(ratios):.3f}, by counts "
+        f"{np.average(ratios, weights=counts):.3f}"
+    )
 
 
 def _mean(values: NDArray[np.float64]) -> str:

@@ -74,22 +74,27 @@ def _best(
     best = -1
     best_change = 1e300
     best_metric = 0.0
+    last_area = -1.0
+    nearest = 0.0
     for place in range(candidates.size):
         cell = candidates[place]
         new_area = area + exposure[cell]
         scale = source_area / new_area
+        if new_area != last_area:
+            # Cells far from edges are all alike.
+            nearest = _compact_distance(new_area, compact[0], compact[1])
+            last_area = new_area
+        spread = COMPACTNESS_WEIGHT * max(0.0, (reach + distance[cell]) / max(nearest, 1e-9) - 1.0)
         # Differences only add up: beyond this the cell cannot be the best.
-        most = (best_change * exposure[cell] + metric) * least * (1.0 + 1e-9) + 1e-9
+        most = (best_change * exposure[cell] + metric - spread) * least * (1.0 + 1e-9) + 1e-9
         differences = 0.0
         for j in range(region.size):
-            differences += abs(aperture[j] - scale * (region[j] + light[cell, j]))
             if differences > most:
                 break
+            differences += abs(aperture[j] - scale * (region[j] + light[cell, j]))
         if differences > most:
             continue
-        value = differences / least
-        nearest = _compact_distance(new_area, compact[0], compact[1])
-        value += COMPACTNESS_WEIGHT * max(0.0, (reach + distance[cell]) / max(nearest, 1e-9) - 1.0)
+        value = differences / least + spread
         change = (value - metric) / exposure[cell]
         if change < best_change or (change == best_change and cell < candidates[best]):
             best, best_change, best_metric = place, change, value

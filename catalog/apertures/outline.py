@@ -42,7 +42,11 @@ def check_outline(corners: Corners, where: str) -> None:
 
 def no_area(word: str, where: str) -> InputFileError:
     """Return the error for a shape without area."""
-    article = "an" if word[0] in "aeiou" else "a"
     return InputFileError(
-        f"{article} {word} without area", where, "give it a size, inner before outer", code="REGION_EMPTY"
+        f"{with_article(word)} without area", where, "give it a size, inner before outer", code="REGION_EMPTY"
     )
+
+
+def with_article(word: str) -> str:
+    """A circle, an ellipse."""
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"

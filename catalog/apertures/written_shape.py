@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
+from catalog.apertures.outline import with_article
 from catalog.errors import InputFileError, SourceTableError
 from catalog.events.angle_text import check_range, parse_dec, parse_ra
 
@@ -123,7 +124,7 @@ def written_shape(
         )
     if not fits:
         raise InputFileError(
-            f"a {word} with {number} numbers, not {wanted}",
+            f"{with_article(word)} with {number} numbers, not {wanted}",
             where,
             _HINTS.get(word, "correct the line"),
             code="REGION_SYNTAX",

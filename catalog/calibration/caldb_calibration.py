@@ -14,6 +14,7 @@ from catalog.calibration.provider import AreaModel, ComposedCalibration
 from catalog.calibration.redistribution import Redistribution
 
 _USUAL_YEAR = 2010.0
+_ONE_OF_EACH_KIND = (3, 7)
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,19 @@ class CaldbCalibration(ComposedCalibration):
     own_matrix: bool = False
 
     def in_observation(self, setup: InstrumentSetup | None, decimal_year: float) -> CaldbCalibration:
-        """The data sets that hold for an observation, with its sources on their places on the chips."""
+        """The data sets that hold for an observation, with its sources on their places on the chips.
+
+        Raises
+        ------
+        CalibrationError
+            CALDB_FILE: a data set is missing or not of the form that `caldb_tables` describes.
+        """
         area = self.area_model
         if isinstance(area, CaldbArea):
             area = replace(area, setup=setup)
+            for chip in _ONE_OF_EACH_KIND:
+                # Files that are not what their kind should be are found here, before anything is computed.
+                area.area(chip, decimal_year, 0.0, 0.0, 1.5)
         matrices = self.redistributions
         if not self.own_matrix:
             matrices = caldb_matrices(self.entries, decimal_year, setup)

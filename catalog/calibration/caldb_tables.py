@@ -46,7 +46,7 @@ class ChipImages:
     Attributes
     ----------
     values
-        Shape (n, rows, columns).
+        Shape (n, rows, columns), blocks of pixels where the file has more than 64 x 64.
     first, step
         Chip pixel of the centre of the first column and row, and pixels from one to the next: (x, y).
     """
@@ -228,7 +228,11 @@ def _chip_images(values: Array, header: fits.Header, column: str) -> ChipImages:
         pixel, value = float(header.get(words[0], 0.5)), float(header.get(words[1], 0.5))
         found.append((value + (1.0 - pixel) * step, step))
     (x, step_x), (y, step_y) = found
-    return ChipImages(values, (x, y), (step_x, step_y))
+    # The dither spreads a source over 32 pixels: blocks of 16 hold all of it that matters.
+    rows, columns = (size // _BLOCKS if size % _BLOCKS == 0 else 1 for size in values.shape[1:])
+    parts = values.reshape(len(values), values.shape[1] // rows, rows, values.shape[2] // columns, columns)
+    first = (x + 0.5 * (columns - 1) * step_x, y + 0.5 * (rows - 1) * step_y)
+    return ChipImages(parts.mean(axis=(2, 4)), first, (columns * step_x, rows * step_y))
 
 
 _WORLD = (("CRPX", "CRPIX"), ("CRVL", "CRVAL"), ("CDLT", "CDELT"))
@@ -254,12 +258,9 @@ def _layer(entry: IndexEntry, row: Any, names: set[str]) -> Layer:
     if patterned:
         image = vector(entry, row, "FXY")
         side = round(np.sqrt(image.size))
-        if side * side != image.size or side % min(side, _BLOCKS):
+        if side * side != image.size:
             raise unusable(entry, "FXY is no square image of the chip")
-        blocks = min(side, _BLOCKS)
-        # The pattern is smooth: blocks of pixels hold all of it.
-        mean = image.reshape(blocks, side // blocks, blocks, side // blocks).mean(axis=(1, 3))
-        pattern = _chip_images(mean[None], fits.Header(), "")
+        pattern = _chip_images(image.reshape(1, side, side), fits.Header(), "")
     return Layer(
         component=int(row["COMPONENT"]) if "COMPONENT" in names else 0,
         weight=float(row["WEIGHT"]) if "WEIGHT" in names else 1.0,

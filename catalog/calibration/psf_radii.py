@@ -6,7 +6,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 
 def interpolate_radii(
@@ -29,9 +28,39 @@ def interpolate_radii(
     opposite = np.roll(radius, radius.shape[1] // 2, axis=1)
     nodes = np.concatenate([-theta[:0:-1], theta])
     values = np.concatenate([opposite[:0:-1], radius]).astype(float)
-    curves = np.maximum(CubicSpline(nodes, values, axis=0)(angles), 0.5 * values.min(axis=0))
+    spline = np.tensordot(spline_weights(nodes, angles), values, axes=1)
+    curves = np.maximum(spline, 0.5 * values.min(axis=0))
     # Encircled radii never shrink with the fraction; the spline could make them by rounding.
     return np.maximum.accumulate(curves, axis=-1).astype(np.float32)
+
+
+def spline_weights(nodes: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights of values at nodes in their cubic spline at other places, shape (n_places, n_nodes).
+
+    The spline whose first two and last two pieces are one cubic each ("not a knot"; de Boor, A Practical
+    Guide to Splines, chapter IV). Not from scipy, whose splines take longer to import than all else that
+    opening a calibration needs.
+    """
+    step = np.diff(nodes)
+    second, first = np.zeros((2, nodes.size, nodes.size))
+    for i in range(1, nodes.size - 1):
+        before, after = step[i - 1], step[i]
+        second[i, i - 1 : i + 2] = before / 6, (before + after) / 3, after / 6
+        first[i, i - 1 : i + 2] = 1 / before, -1 / before - 1 / after, 1 / after
+    second[0, :3] = -1 / step[0], 1 / step[0] + 1 / step[1], -1 / step[1]
+    second[-1, -3:] = -1 / step[-2], 1 / step[-2] + 1 / step[-1], -1 / step[-1]
+    curvature = np.linalg.solve(second, first)
+    index = np.clip(np.searchsorted(nodes, places, side="right") - 1, 0, nodes.size - 2)
+    right = (places - nodes[index]) / step[index]
+    left = 1 - right
+    weights = np.zeros((places.size, nodes.size))
+    rows = np.arange(places.size)
+    weights[rows, index] = left
+    weights[rows, index + 1] = right
+    scale = step[index] ** 2 / 6
+    weights += (scale * (left**3 - left))[:, None] * curvature[index]
+    weights += (scale * (right**3 - right))[:, None] * curvature[index + 1]
+    return weights
 
 
 def blurred_radii(

@@ -57,7 +57,7 @@ class ColumnBuffer:
         self.data[start : self.rows] = self.fill if values is None else values
 
     def _floats(self, cells: Sequence[Any]) -> NDArray[np.float64] | None:
-        if cells[0] is None and cells.count(None) == len(cells):
+        if not cells or (cells[0] is None and cells.count(None) == len(cells)):
             return None
         try:
             return np.fromiter(cells, dtype=np.float64, count=len(cells))

@@ -18,7 +18,7 @@ from catalog.export.column_buffer import ColumnBuffer, fill_value
 from catalog.export.table import Column, ExportTable
 from catalog.export.where_clause import check_expression, query_failure, unknown_column
 from catalog.schema.column import ColumnDefinition
-from catalog.schema.tables import BandRow, MergedMeasurement, Recipe, Run
+from catalog.schema.tables import METADATA, BandRow, MergedMeasurement, Recipe, Run
 from catalog.schema.views import view_columns
 
 View = Literal["catalog", "detections"]
@@ -136,20 +136,20 @@ def _chosen_recipe(connection: Connection, view: str, recipe: str | None) -> tup
 
 
 def _fetch(
-    connection: Connection, view: str, fetched: list[ColumnDefinition], recipe: str, where: str | None
+    connection: Connection, view: View, fetched: list[ColumnDefinition], recipe: str, where: str | None
 ) -> dict[str, Column]:
     every = [item.definition.name for item in view_columns(view)]
-    rows: Select[*tuple[Any, ...]] = select(*(column(item.name) for item in fetched)).select_from(table(view))
-    rows = rows.where(column("recipe") == recipe)
+    empty = _empty_columns(connection, view)
+    present = [item for item in fetched if item.name not in empty]
+    rows: Select[*tuple[Any, ...]] = select(*(column(item.name) for item in present))
+    rows = rows.select_from(table(view)).where(column("recipe") == recipe)
     if where is not None:
         check_expression(where, every, view)
         rows = rows.where(literal_column(f"({where})"))
     try:
         number = int(connection.scalar(rows.with_only_columns(func.count())) or 0)
-        buffers = [ColumnBuffer(definition, number) for definition in fetched]
-        for part in connection.execute(rows, execution_options={"yield_per": _BATCH}).partitions():
-            for buffer, cells in zip(buffers, zip(*part, strict=True), strict=True):
-                buffer.extend(cells)
+        buffers = {item.name: ColumnBuffer(item, number) for item in fetched}
+        found = _read(connection, rows, [buffers[item.name] for item in present])
     except DBAPIError as error:
         if where is None:
             raise
@@ -157,14 +157,36 @@ def _fetch(
         if failure is error:
             raise
         raise failure from None
+    for name in buffers.keys() & empty:
+        buffers[name].extend([None] * found)
     return _in_order(fetched, buffers)
 
 
-def _in_order(fetched: list[ColumnDefinition], buffers: list[ColumnBuffer]) -> dict[str, Column]:
+def _read(connection: Connection, rows: Select[*tuple[Any, ...]], buffers: Sequence[ColumnBuffer]) -> int:
+    """Fill buffers with the columns of a query, and return the number of rows."""
+    found = 0
+    for part in connection.execute(rows, execution_options={"yield_per": _BATCH}).partitions():
+        for buffer, cells in zip(buffers, zip(*part, strict=True), strict=True):
+            buffer.extend(cells)
+        found += len(part)
+    return found
+
+
+def _empty_columns(connection: Connection, view: View) -> set[str]:
+    """Columns of tables that no stage has filled: they are NULL, and joining their tables is for nothing."""
+    columns = view_columns(view)
+    tables = {item.optional for item in columns if item.optional}
+    empty = {
+        name for name in tables if not connection.scalar(select(exists().select_from(METADATA.tables[name])))
+    }
+    return {item.definition.name for item in columns if item.optional in empty}
+
+
+def _in_order(fetched: list[ColumnDefinition], buffers: dict[str, ColumnBuffer]) -> dict[str, Column]:
     """Sort the rows, freeing each buffer when its column is done."""
     joined: dict[str, Column] = {}
-    for definition in reversed(fetched):
-        joined[definition.name] = buffers.pop().column()
+    for definition in fetched:
+        joined[definition.name] = buffers.pop(definition.name).column()
     # The engines collate text each in its own way, so that the order is made here.
     kinds = {definition.name: definition for definition in fetched}
     ordering = [name for name in reversed(_ORDER) if name in kinds]

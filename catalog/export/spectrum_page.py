@@ -80,7 +80,10 @@ def _dress(above: Any, below: Any, curves: Sequence[SpectrumCurves]) -> None:
         above.set_yscale("log")
         above.set_ylim(0.3 * positive.min(), 3.0 * positive.max())
     above.set_ylabel("net counts s$^{-1}$ keV$^{-1}$")
-    if len(curves) > 1:
+    behind = any((item.background > 0).any() for item in curves)
+    if behind:
+        above.plot([], [], color="0.4", linewidth=0.8, linestyle=":", label="background, neighbours")
+    if behind or len(curves) > 1:
         above.legend(fontsize=8, frameon=False)
     low, high = min(item.lo[0] for item in curves), max(item.hi[-1] for item in curves)
     ticks = [tick for tick in _TICKS if low <= tick <= high]

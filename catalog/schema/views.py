@@ -89,14 +89,42 @@ _FIT_FLUXES = tuple(f"{name}{end}" for name in ("flux_fit", "uflux_fit") for end
 
 @dataclass(frozen=True)
 class ViewColumn:
-    """A column of a view: what it means and the SQL that gives it."""
+    """A column of a view: what it means and the SQL that gives it.
+
+    Attributes
+    ----------
+    definition, expression
+        Meaning and SQL.
+    optional
+        The table without whose rows it is NULL; empty where there is none.
+    """
 
     definition: ColumnDefinition
     expression: str
+    optional: str = ""
+
+
+_OF_DETECTIONS = {
+    "v": "variability",
+    "p": "measurement_property",
+    "h": "observation_hardness",
+    "c": "crowding",
+}
+"""Tables that only some stages fill, by their alias in the view."""
 
 
 def _from(alias: str, *names: str) -> list[ViewColumn]:
-    return [ViewColumn(REGISTRY[name], f"{alias}.{name}") for name in names]
+    optional = _OF_DETECTIONS.get(alias, "")
+    return [ViewColumn(REGISTRY[name], f"{alias}.{name}", optional) for name in names]
+
+
+def _of_band(table: str, alias: str, band: str, *names: str) -> list[ViewColumn]:
+    """Columns of one band from a table that only some stages fill."""
+    limits, suffix = f"{CSC_BANDS[band].lo:g}-{CSC_BANDS[band].hi:g}", CSC_SUFFIX[band]
+    return [
+        ViewColumn(REGISTRY[name].for_band(suffix, band, limits), f"{alias}{suffix}.{name}", table)
+        for name in names
+    ]
 
 
 def detections_columns() -> list[ViewColumn]:
@@ -163,21 +191,11 @@ def catalog_columns() -> list[ViewColumn]:
             ViewColumn(REGISTRY[name].for_band(suffix, band, limits), _merged(suffix, name))
             for name in ("flags", *per_band, "response_ratio_min", "response_ratio_max")
         ]
-        columns += [
-            ViewColumn(REGISTRY[name].for_band(suffix, band, limits), f"p{suffix}.{name}")
-            for name in MERGED_PROPERTY_NAMES
-        ]
-        columns += [
-            ViewColumn(REGISTRY[name].for_band(suffix, band, limits), f"v{suffix}.{name}")
-            for name in _MERGED_VARIABILITY
-        ]
-    columns += _from("sf", "model", *_FIT)
-    for band, suffix in CSC_SUFFIX.items():
-        limits = f"{CSC_BANDS[band].lo:g}-{CSC_BANDS[band].hi:g}"
-        columns += [
-            ViewColumn(REGISTRY[name].for_band(suffix, band, limits), f"x{suffix}.{name}")
-            for name in _FIT_FLUXES
-        ]
+        columns += _of_band("merged_property", "p", band, *MERGED_PROPERTY_NAMES)
+        columns += _of_band("merged_variability", "v", band, *_MERGED_VARIABILITY)
+    columns += [ViewColumn(REGISTRY[name], f"sf.{name}", "spectral_fit") for name in ("model", *_FIT)]
+    for band in CSC_SUFFIX:
+        columns += _of_band("spectral_flux", "x", band, *_FIT_FLUXES)
     return [_nullable(column) for column in columns]
 
 

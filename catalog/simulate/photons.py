@@ -146,7 +146,7 @@ class _Telescope:
 
     def __init__(self, plan: PointingPlan, calibration: Calibration) -> None:
         self.plan = plan
-        self.calibration = calibration
+        calibration = self.calibration = calibration.in_observation(None, plan.decimal_year)
         self.plane: FocalPlane = focal_plane(observation_header(plan))
         matrices = {chip: calibration.redistribution(chip) for chip in plan.chips}
         shared = {id(matrix): ChannelSampler(matrix) for matrix in matrices.values()}

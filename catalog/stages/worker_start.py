@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+# The imports themselves are the purpose.
+import astropy.io.fits  # noqa: F401
+import scipy.integrate
+import scipy.ndimage  # noqa: F401
+
+import catalog.calibration.psf_blur_kernels
 import catalog.calibration.psf_kernels
-import catalog.events.dither_kernel  # noqa: F401 - the workers' own import of it is then for nothing
+import catalog.events.dither_kernel  # noqa: F401
 from catalog.stats.time_grouping_kernels import signal_to_noise
 
 # The first compiled function that a process calls makes it read the compiler's tables: half a second.

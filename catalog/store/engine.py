@@ -17,6 +17,8 @@ NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "lustre", "gpfs", "beegfs", "ceph", "fuse.sshfs", "9p"}
 )
 BUSY_TIMEOUT_MS = 60_000
+CACHE_KIB = 65_536
+"""Pages that a SQLite connection keeps at most: the joins of `catalog` read a dozen tables side by side."""
 
 
 def database_url(text: str, folder: Path) -> URL:
@@ -113,6 +115,7 @@ def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
         connection.isolation_level = None
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         if not read_only:
             connection.execute(f"PRAGMA journal_mode = {journal}")
             connection.execute("PRAGMA synchronous = NORMAL")

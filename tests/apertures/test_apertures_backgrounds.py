@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -12,8 +13,16 @@ from catalog.apertures.fixed_count import fixed_count_annulus, free_events, oute
 from catalog.apertures.growing_circle import RatioRange, growing_circle, tuned_range, wanted_factor
 from catalog.apertures.masked_field import MaskedField, inside_circles, masked_field
 from catalog.apertures.masks import bright_radius
-from catalog.apertures.matched import contamination_imbalance, corrected_scale, matched_background
-from catalog.apertures.shape import Polygon
+from catalog.apertures.matched import (
+    MatchedBackground,
+    _rectangles,
+    contamination_imbalance,
+    corrected_scale,
+    matched_background,
+)
+from catalog.apertures.region import Region, region_from_dict
+from catalog.apertures.shape import Polygon, Union
+from catalog.apertures.turned import Box
 
 Array = NDArray[np.float64]
 BOUNDS = (0.0, 0.0, 400.0, 400.0)
@@ -250,3 +259,40 @@ def test_bright_sources_have_large_masks() -> None:
     assert bright_radius(enclosed, 100.0, 0.0, 3.0, 200.0) == 3.0
     assert bright_radius(enclosed, 0.0, 0.02, 3.0, 200.0) == 3.0
     assert bright_radius(enclosed, 1e12, 0.02, 3.0, 200.0) == pytest.approx(200.0)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.sets(st.integers(0, 63), min_size=1), st.floats(0.3, 4.0))
+def test_rectangles_hold_the_cells_and_nothing_else(cells: set[int], side: float) -> None:
+    width = 8
+    chosen = np.array(list(cells), dtype=np.int64)
+    corners = _rectangles(chosen, width)
+    covered = np.zeros((width, width), dtype=int)
+    for first, row, beyond, above in corners:
+        covered[row:above, first:beyond] += 1
+    assert set(np.flatnonzero(covered).tolist()) == cells
+    assert covered.max() == 1
+    region = MatchedBackground(4000.0 + side * corners, 1.0, 0.0, True).region()
+    assert isinstance(region.shape, Union)
+    assert region.shape.rectangles is not None
+    assert region.area == pytest.approx(len(cells) * side**2, rel=1e-12)
+    assert region.geometry().area == pytest.approx(region.area, rel=1e-9)
+    # Stored and read again, and point for point what shapely says of the same boxes.
+    assert region_from_dict(region.to_dict()) == region
+    x, y = 4000.0 + side * np.random.default_rng(1).uniform(-1, 9, (2, 500))
+    column, row = (np.floor((part - 4000.0) / side).astype(int) for part in (x, y))
+    inside = (np.minimum(column, row) >= 0) & (np.maximum(column, row) < width)
+    inside[inside] = covered[row[inside], column[inside]] > 0
+    assert np.array_equal(region.contains(x, y), inside)
+    assert np.array_equal(shapely.contains_xy(region.geometry(), x, y), inside)
+
+
+def test_boxes_that_overlap_or_turn_are_no_rectangles() -> None:
+    apart = Union((Box(0, 0, 2, 2), Box(2, 0, 2, 2)))
+    assert apart.rectangles is not None
+    assert apart.area == 8.0
+    for other in (Box(1.5, 0, 2, 2), Box(3, 0, 2, 2, 10.0)):
+        joined = Union((Box(0, 0, 2, 2), other))
+        assert joined.rectangles is None
+        assert joined.area == pytest.approx(joined.geometry().area, rel=1e-12)
+    assert Region(apart).edges.shape == (8, 4)

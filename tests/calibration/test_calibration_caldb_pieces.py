@@ -11,6 +11,7 @@ from astropy.table import Table
 from astropy.time import Time
 from scipy.integrate import quad
 
+from catalog.calibration import caldb_tables
 from catalog.calibration.builtin import open_builtin_redistribution
 from catalog.calibration.caldb import listing, live_share
 from catalog.calibration.caldb_index import choose, read_caldb_index
@@ -19,7 +20,6 @@ from catalog.calibration.instrument_setup import InstrumentSetup, instrument_set
 from catalog.calibration.psf import open_psf_library
 from catalog.calibration.rmf_file import write_rmf
 from catalog.errors import CalibrationError
-from catalog.events.chip_geometry import focal_plane
 from catalog.events.event_list import read_event_header, read_event_list
 
 YEAR = 365.25 * 86400.0
@@ -146,15 +146,16 @@ def test_places_on_chips_are_those_of_real_events(data_dir):
     header, events = read_event_header(path), read_event_list(path)
     own = instrument_setup(header)
     assert (own.fp_temp, own.cti_corrected, own.datamode) == (pytest.approx(153.3, abs=1.0), True, "VFAINT")
-    plane = focal_plane(header)
     for chip in (0, 1, 2, 3):
         here = np.flatnonzero(events.ccd_id == chip)[::50]
-        detx, dety = plane.chip_to_det(chip, events.chipx[here], events.chipy[here])
+        detx, dety = events.detx[here], events.dety[here]
         theta = np.degrees(np.arctan(np.hypot(detx - 4096.5, dety - 4096.5) * np.radians(1.36666667e-4))) * 60
         phi = np.degrees(np.arctan2(dety - 4096.5, detx - 4096.5))
         chipx, chipy = own.chip_pixels(chip, theta, phi)
-        assert np.abs(chipx - events.chipx[here]).max() < 0.01
-        assert np.abs(chipy - events.chipy[here]).max() < 0.01
+        for away in (chipx - events.chipx[here], chipy - events.chipy[here]):
+            # Detector coordinates hold the place within the pixel, chip pixels do not.
+            assert np.abs(away).max() < 1.0
+            assert abs(away.mean()) < 0.1
 
 
 def test_usual_aimpoints_are_those_of_the_aimpoint_file(data_dir):
@@ -200,6 +201,33 @@ def test_uniformity_by_place_energy_date_and_temperature(tree, data_dir):
     assert many.shape == (7, 4)
 
 
+def test_a_file_of_another_form_is_found_before_it_is_used(tree):
+    base = open_calibration("caldb", caldb=tree)
+    base.in_observation(setup(), 2012.0)
+    path = tree / ACIS / "qeu/acisD2000-01-29qeuN0006.fits"
+    write_table(path, ENERGY=[1.0, 3.0], UNIFORMITY=np.ones((2, 4, 4)))
+    with pytest.raises(CalibrationError, match="no column QEU") as caught:
+        base.in_observation(setup(), 2005.0)
+    assert caught.value.code == "CALDB_FILE"
+
+
+def test_an_image_of_every_pixel_is_that_of_its_tiles(tree):
+    """1024 x 1024 numbers, with a gradient along both axes."""
+    path = tree / ACIS / "qeu/acisD2010-01-01qeuN0007.fits"
+    base = open_calibration("caldb", caldb=tree)
+    row, column = np.indices((1024, 1024)) + 1.0
+    image = 1 - 2e-4 * row - 1e-4 * column
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(image)]).writeto(path, overwrite=True)
+    own = setup()
+    chipx, chipy = own.chip_pixels(3, 5.0, 60.0)
+    here = base.in_observation(own, 2012.0)
+    ours = here.area(3, 2012.0, 5.0, 60.0, [1.0, 4.0])
+    write_table(path, ENERGY=[1.0, 3.0], QEU=np.ones((2, 1, 1)))
+    caldb_tables.uniformity.cache_clear()
+    factor = ours / here.area(3, 2012.0, 5.0, 60.0, [1.0, 4.0])
+    assert np.allclose(factor, 1 - 2e-4 * chipy - 1e-4 * chipx, rtol=1e-5)
+
+
 def test_dead_area_by_chip_row_and_frame():
     rows = np.array([1.0, 512.5, 1024.0])
     assert np.allclose(1 - live_share(3, rows, None), [0.022, 0.031, 0.040], atol=3e-4)
@@ -224,8 +252,6 @@ def test_uniformity_with_its_own_chip_pixels(tree):
     ours = with_map.area(3, 2012.0, 4.0, 100.0, [2.0])
     write_table(path, ENERGY=[1.0, 3.0], QEU=np.ones((2, 1, 1)))
     fresh = read_caldb_index(tree)
-    from catalog.calibration import caldb_tables
-
     caldb_tables.uniformity.cache_clear()
     assert choose(fresh, "QEU", 2012.0, CCD_ID=3, FP_TEMP=153.0).version == "N0007"
     assert float((ours / with_map.area(3, 2012.0, 4.0, 100.0, [2.0]))[0]) == pytest.approx(factor, rel=1e-6)

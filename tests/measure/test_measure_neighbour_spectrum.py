@@ -134,10 +134,10 @@ def test_more_of_a_neighbour_in_the_background_than_in_the_aperture(empty: FitSp
     found = fit_spectra([replace(spectrum, neighbours=-wing / RATIO)], MODEL, choices)
     assert found.net_counts == pytest.approx(plain.net_counts + 60.0, rel=0.02)
     assert found.status == "ok"
-    assert found.fluxes[0].flux == pytest.approx(plain.fluxes[0].flux * 400.0 / 340.0, rel=0.1)
+    assert found.fluxes[0].flux / plain.fluxes[0].flux == pytest.approx(400.0 / 340.0, rel=0.1)
     # However much is said to be taken off, the aperture keeps a part of its background.
     absurd = fit_spectra([replace(spectrum, neighbours=-wing)], MODEL, choices)
-    assert absurd.fluxes[0].flux == pytest.approx(found.fluxes[0].flux, rel=0.1)
+    assert absurd.fluxes[0].flux / found.fluxes[0].flux == pytest.approx(1.0, rel=0.1)
 
 
 def test_combined_light_is_the_sum() -> None:
