@@ -21,8 +21,8 @@ SEED = 5
 LAST_LINE = "interrupted: what was finished is stored; the same command goes on from there"
 
 
-def interrupt(project: Path, arguments: list[str], moment: float) -> tuple[float, str]:
-    """Start a run, press Ctrl-C after so many seconds; return seconds until all its processes are gone."""
+def interrupt(project: Path, arguments: list[str], moment: float) -> tuple[float, float, str]:
+    """Start a run, press Ctrl-C after so many seconds; return seconds until it and its workers are gone."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "project"
         shutil.copytree(project, folder)
@@ -33,18 +33,20 @@ def interrupt(project: Path, arguments: list[str], moment: float) -> tuple[float
         )
         try:
             process.wait(moment)
-            return 0.0, f"ended before, exit {process.returncode}"
+            return 0.0, 0.0, f"ended before, exit {process.returncode}"
         except subprocess.TimeoutExpired:
             pass
         begin = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
+        process.wait()
+        own = time.monotonic() - begin
         _, errors = process.communicate()
         while _group_lives(process.pid):
             time.sleep(0.02)
-        seconds = time.monotonic() - begin
+        whole = time.monotonic() - begin
     lines = errors.splitlines() or [""]
     clean = lines[-1] == LAST_LINE and process.returncode == 130 and "Traceback" not in errors
-    return seconds, "clean" if clean else f"exit {process.returncode}: {lines[-1]}"
+    return own, whole, "clean" if clean else f"exit {process.returncode}: {lines[-1]}"
 
 
 def _group_lives(group: int) -> bool:
@@ -72,8 +74,11 @@ def main() -> None:
         generator = random.Random(SEED)
         for _ in range(chosen.moments):
             moment = generator.uniform(0.5, chosen.span)
-            seconds, end = interrupt(chosen.project, arguments, moment)
-            print(f"{way:10} after {moment:5.1f} s: ended in {seconds:4.2f} s, {end}", flush=True)
+            own, whole, end = interrupt(chosen.project, arguments, moment)
+            print(
+                f"{way:10} after {moment:5.1f} s: ended in {own:4.2f} s, workers in {whole:4.2f} s, {end}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -16,17 +16,17 @@ from catalog.band import Band, parse_band
 from catalog.calibration.provider import Calibration
 from catalog.calibration.psf_image import PsfModel, read_psf_image
 from catalog.calibration.psf_stamp import PsfStamp
-from catalog.errors import ProjectError, SettingsError, UnknownNameError
+from catalog.errors import ProjectError, SettingsError
 from catalog.export.event_cutout import EventCutter
 from catalog.export.merged_source_files import (
     MergedGrid,
     MergedPart,
-    left_out_of_merges,
     merged_contents,
     merged_part,
 )
 from catalog.export.region_files import region_text
 from catalog.export.sky_image import Card, header_of, image_bytes, observation_cards, sky_cards
+from catalog.export.source_file_inputs import wanted_files
 from catalog.export.source_file_names import STYLES, FileNames
 from catalog.export.stamps import make_stamps, psf_cards
 from catalog.export.writers import write_whole
@@ -35,12 +35,10 @@ from catalog.measure.placement import sky_positions
 from catalog.recipes.recipe import Recipe
 from catalog.stages.field_cache import field_key, observed_field
 from catalog.stages.field_choice import obs_id_of
-from catalog.stages.manage_sources import SourceRow, find_source
+from catalog.stages.manage_sources import SourceRow
 from catalog.stages.project import Project
-from catalog.stages.recipe_store import stored_recipes
-from catalog.stages.stored_regions import RegionChoice, StoredRegion, stored_regions
-from catalog.stages.user_files import files_by_source
-from catalog.stages.work import FieldInput, field_inputs
+from catalog.stages.stored_regions import StoredRegion
+from catalog.stages.work import FieldInput
 
 _NEIGHBOURHOOD = 25.0
 """Arcsec: half the width of the neighbourhood (ACIS Extract's), unless the regions reach farther."""
@@ -123,23 +121,12 @@ def write_source_files(
         raise SettingsError("unknown style", style, f"choose from {', '.join(STYLES)}", code="UNKNOWN_STYLE")
     if merged and obs_id is not None:
         raise SettingsError("merged files of one observation", obs_id, "leave out --obs or --merged")
-    wanted = _load(project, names, obs_id, recipe)
+    wanted = wanted_files(project, names, obs_id, recipe)
     result = WrittenFiles()
     parts: dict[int, list[MergedPart]] = {row.id: [] for row in wanted.sources}
     first: _Surroundings | None = None
     for number, item in enumerate(wanted.fields, start=1):
-        observed = observed_field(field_key(item))
-        here = item.recipe_here(wanted.recipe)
-        surroundings = _Surroundings(
-            project,
-            item,
-            observed,
-            here,
-            _band(here, band),
-            item.calibration(project.calibration()),
-            wanted.psf_images[item.event_set_id],
-            EventCutter(observed.events),
-        )
+        surroundings = _surroundings(project, item, wanted.recipe, band, wanted.psf_images[item.event_set_id])
         first = first or surroundings
         for row in wanted.sources:
             own = [
@@ -161,56 +148,19 @@ def write_source_files(
             else:
                 where = f"source {row.id} in ObsID {obs_id_of(item)}"
                 result.remarks.append(f"{where}: another detector or a grating, not in the merged files")
-    for row in wanted.sources:
-        if parts[row.id] and first is not None:
-            files = FileNames(
-                style, row.id, row.name, "", 0, len(parts[row.id]), first.band.name, merged=True
-            )
-            energies = first.band if first.item.has_energies else None
-            cards = [card for card in _cards(first) if card[0] in _MERGED_CARDS]
-            contents = merged_contents(parts[row.id], MergedGrid(row.ra, row.dec), energies, cards)
-            _write(contents, files, folder, result)
+    if first is not None:
+        for row in wanted.sources:
+            _write_merged(first, row, parts[row.id], style, folder, result)
     return result
 
 
-@dataclass(frozen=True, eq=False)
-class _Wanted:
-    """Sources, the observations with regions of them, and what the database has about these."""
-
-    sources: list[SourceRow]
-    fields: list[FieldInput]
-    regions: list[StoredRegion]
-    recipe: Recipe
-    psf_images: dict[int, dict[int, Path]]
-    left_out: set[tuple[int, int]]
-
-
-def _load(project: Project, names: Sequence[str], obs_id: str | None, recipe: str) -> _Wanted:
-    with project.store.read() as connection:
-        inputs = field_inputs(connection, project.settings)
-        sources = list({row.id: row for row in (find_source(connection, name) for name in names)}.values())
-        choice = RegionChoice(tuple(str(row.id) for row in sources), obs_id, None, recipe)
-        regions = stored_regions(connection, inputs, choice)
-        images = {
-            item.event_set_id: {
-                source: own.psf[0]
-                for source, own in files_by_source(connection, item.user_files).items()
-                if own.psf is not None
-            }
-            for item in inputs
-        }
-        stored = stored_recipes(connection, [recipe])[0]
-        left_out = left_out_of_merges(connection, stored.id)
-    seen = {entry.event_set_id for entry in regions}
-    fields = [item for item in inputs if item.event_set_id in seen]
-    if not fields:
-        raise UnknownNameError(
-            "no region of these sources",
-            ", ".join(names),
-            "`srccat run` makes them where an observation sees the source",
-            code="NO_REGIONS",
-        )
-    return _Wanted(sources, fields, regions, stored.recipe, images, left_out)
+def _surroundings(
+    project: Project, item: FieldInput, recipe: Recipe, band: str | None, psf_images: dict[int, Path]
+) -> _Surroundings:
+    observed, here = observed_field(field_key(item)), item.recipe_here(recipe)
+    calibration = item.calibration(project.calibration())
+    cutter = EventCutter(observed.events)
+    return _Surroundings(project, item, observed, here, _band(here, band), calibration, psf_images, cutter)
 
 
 def _band(recipe: Recipe, text: str | None) -> Band:
@@ -276,6 +226,23 @@ def _write(contents: dict[str, bytes], files: FileNames, folder: Path, result: W
             ) from None
         write_whole(path, content)
         result.paths.append(path)
+
+
+def _write_merged(
+    first: _Surroundings,
+    row: SourceRow,
+    parts: Sequence[MergedPart],
+    style: str,
+    folder: Path,
+    result: WrittenFiles,
+) -> None:
+    """Write what the observations of a source, of which `first` is one, amount to together."""
+    if not parts:
+        return
+    files = FileNames(style, row.id, row.name, "", 0, len(parts), first.band.name, merged=True)
+    energies = first.band if first.item.has_energies else None
+    cards = [card for card in _cards(first) if card[0] in _MERGED_CARDS]
+    _write(merged_contents(parts, MergedGrid(row.ra, row.dec), energies, cards), files, folder, result)
 
 
 def _merged_part(here: _Surroundings, row: SourceRow, regions: dict[str, Region]) -> MergedPart | None:

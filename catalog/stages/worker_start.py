@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-# The imports themselves are the purpose.
-import astropy.io.fits  # noqa: F401
-import scipy.integrate
-import scipy.ndimage  # noqa: F401
+import ctypes
+import signal
+import sys
 
-import catalog.calibration.psf_blur_kernels
-import catalog.calibration.psf_kernels
-import catalog.events.dither_kernel  # noqa: F401
-from catalog.stats.time_grouping_kernels import signal_to_noise
+_SET_PARENT_DEATH_SIGNAL = 1
+if sys.platform == "linux":
+    # While it imports, the server would not notice that a run was interrupted, and then start workers for it.
+    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+
+# The imports themselves are the purpose.
+import astropy.io.fits  # noqa: E402, F401
+import scipy.integrate  # noqa: E402
+import scipy.ndimage  # noqa: E402, F401
+
+import catalog.calibration.psf_blur_kernels  # noqa: E402
+import catalog.calibration.psf_kernels  # noqa: E402
+import catalog.events.dither_kernel  # noqa: E402, F401
+from catalog.stats.time_grouping_kernels import signal_to_noise  # noqa: E402
 
 # The first compiled function that a process calls makes it read the compiler's tables: half a second.
 signal_to_noise(1.0, 0.0, 1.0)

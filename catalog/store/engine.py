@@ -92,6 +92,9 @@ def open_engine(url: URL, *, read_only: bool = False) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
+        from catalog.store.binary_cursor import BinaryServerCursor
+
+        connection.server_cursor_factory = BinaryServerCursor
         # Compiling the hundreds of columns of a view takes longer than what is asked of them.
         connection.execute("SET jit = off")
         connection.commit()

@@ -8,12 +8,24 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.interpolate import CubicSpline
 
 from catalog.calibration.psf import open_psf_library
 from catalog.calibration.psf_blur import BLUR, position_kind, with_core
-from catalog.calibration.psf_radii import blurred_radii
+from catalog.calibration.psf_radii import blurred_radii, spline_weights
 
 FRACTIONS = np.array([0.1, 0.3, 0.5, 0.7, 0.9, 0.95])
+
+
+@given(st.integers(0, 2**31), st.integers(4, 30))
+@settings(max_examples=40, deadline=None)
+def test_spline_against_scipy(seed, number):
+    rng = np.random.default_rng(seed)
+    nodes = np.cumsum(0.2 + rng.random(number))
+    values = rng.normal(size=(number, 3))
+    places = np.linspace(nodes[0], nodes[-1], 101)
+    ours = spline_weights(nodes, places) @ values
+    assert np.allclose(ours, CubicSpline(nodes, values, axis=0)(places), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("theta", [0.0, 2.0, 5.0])

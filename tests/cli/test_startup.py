@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from command_line import run_script
@@ -63,3 +64,9 @@ def test_help_takes_less_than_half_a_second() -> None:
         assert found.returncode == 0
         assert found.stdout.startswith("Usage: srccat")
     assert best < 0.5, f"srccat --help takes {best:.2f} s"
+
+
+def test_a_run_with_nothing_to_do_loads_no_compiler_and_no_reader_of_files(finished: Path) -> None:
+    loaded = loaded_by("from cli.main import main; assert main(['run']) == 0")
+    assert "sqlalchemy" in loaded
+    assert not loaded & {"numba", "astropy", "xraydb"}

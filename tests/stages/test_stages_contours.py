@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
+import shapely
+from astropy.io import fits
 from sqlalchemy import text
 
+from catalog.export.styles.srcflux import srcflux_files
 from catalog.recipes.recipe import recipe_from_content
 from catalog.recipes.shipped import shipped_recipes
 from catalog.stages.add_observations import add_observations
 from catalog.stages.add_sources import add_sources
 from catalog.stages.project import create_project, open_project
-from catalog.stages.recipe_store import store_recipe
+from catalog.stages.recipe_store import store_recipe, stored_recipes
 from catalog.stages.run import run
 
 SQL = (
@@ -108,3 +112,32 @@ def test_two_recipes_side_by_side(contours, copy_of) -> None:
     assert {row.crowding for row in found if row.recipe == "srcflux"} == {"none", "excluded", None}
     assert all(row.psf_frac_contour is None for row in found if row.recipe == "srcflux")
     assert any(row.contam_cnts_aper for row in found if row.recipe == "srcflux")
+
+
+def test_flux_tables_have_the_polygons(contours, tmp_path) -> None:
+    with open_project(contours) as project, project.store.read() as connection:
+        (stored,) = stored_recipes(connection)
+        (path,) = srcflux_files(connection, stored.recipe, tmp_path / "out")
+        shapes = dict(
+            connection.execute(
+                text(
+                    "SELECT e.source_id, r.area_pix FROM region r "
+                    "JOIN extraction e ON e.id = r.extraction_id "
+                    "WHERE r.role = 'source'"
+                )
+            ).all()
+        )
+    table = fits.getdata(path, "REGION")
+    polygons = table[table["SHAPE"] == "Polygon"]
+    assert len(polygons) > 10
+    assert table["X"].shape[1] <= 100
+    areas = []
+    for row in polygons:
+        assert np.isnan(row["R"]).all()
+        ring = np.column_stack([row["X"], row["Y"]])
+        areas.append(shapely.Polygon(ring).area)
+        # About the source, whose place in the table's own frame is XPOS, YPOS.
+        assert np.hypot(*(ring.mean(axis=0) - (row["XPOS"], row["YPOS"]))) < 3 + np.sqrt(areas[-1])
+    whole = np.array(sorted(shapes.values()))
+    # What the field's edge clips is written whole.
+    assert sum(np.abs(whole / area - 1).min() < 1e-6 for area in areas) > 0.7 * len(areas)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+import catalog.stages.apertures as apertures_stage
 import catalog.stages.photometry as photometry_stage
 import catalog.stages.stage_list as stage_list
 from catalog.flags import Flag
@@ -183,6 +184,20 @@ def test_log(core_project, copy_of, reopen, tmp_path):
     done = {(line["stage"], line["scope"]): line["units"] for line in lines if line["event"] == "batch"}
     assert done == {(line["stage"], line["scope"]): line["stale"] for line in stages if line["stale"]}
     assert (lines[-1]["event"], lines[-1]["state"], lines[-1]["run"]) == ("end", "done", report.run_id)
+
+
+def test_neighbours_are_looked_for_only_where_something_changed(core_project, copy_of, monkeypatch):
+    looked = []
+    original = apertures_stage.find_units
+    monkeypatch.setattr(
+        apertures_stage, "find_units", lambda *args: looked.append(args[1].scope) or original(*args)
+    )
+    with copy_of(core_project) as project:
+        assert why(project, "apertures") == {}
+        assert not looked
+        move_source(project, "4", 150.0, 20.0)
+        assert why(project, "apertures")
+        assert len(looked) == 2
 
 
 def test_crowds_are_looked_for_only_where_something_changed(core_project, copy_of, monkeypatch):
