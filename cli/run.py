@@ -186,7 +186,11 @@ def status_command(as_json: JsonOption = False, project: ProjectOption = None) -
     if as_json:
         from dataclasses import asdict
 
-        print_json({**asdict(found), "stale": found.stale})
+        plain = asdict(found)
+        for count in plain["counts"]:
+            # Of a run, not of what the catalog holds.
+            del count["times"]
+        print_json({**plain, "stale": found.stale})
         return
     say(f"database {found.database}")
     say(f"{plural(found.n_sources, 'source')}, recipes {', '.join(found.recipes)}")

@@ -74,7 +74,8 @@ def good_share_series(field: ObservedField, points: FloatArray, edges: FloatArra
     edges
         Bin edges in s of mission time, shape (n + 1,), ascending.
     """
-    table, track = _OffsetTable(field, points), _track(field, np.asarray(edges, dtype=float).tobytes())
+    track = _track(field, np.asarray(edges, dtype=float).tobytes())
+    table = _OffsetTable(field, points, track)
     value = table.along(track, with_good_times=True)
     found = np.diff(_running(track.live * value)[track.index]) / np.where(track.dark, 1.0, track.seconds)
     if track.dark.any():
@@ -94,6 +95,8 @@ class _Track:
         Middle and length of each step, s, shape (n,).
     row, column
         Place of the axis in the tables of offsets, shape (n,).
+    visited
+        Nodes of the tables between which the axis is at some time, shape (rows, columns).
     live
         Good time (of any chip) in each step, s, shape (n,).
     index
@@ -108,6 +111,7 @@ class _Track:
     width: FloatArray
     row: FloatArray
     column: FloatArray
+    visited: NDArray[np.bool_]
     live: FloatArray
     index: NDArray[np.intp]
     seconds: FloatArray
@@ -125,6 +129,13 @@ def _track(field: ObservedField, edges: bytes) -> _Track:
     time, width = 0.5 * (nodes[1:] + nodes[:-1]), np.diff(nodes)
     dx, dy = field.aspect.at(time)
     grid = _Grid.of(field)
+    last = 2 * grid.number
+    row = np.clip((dy - grid.y) / grid.step + grid.number, 0, last)
+    column = np.clip((dx - grid.x) / grid.step + grid.number, 0, last)
+    visited = np.zeros((last + 1, last + 1), dtype=bool)
+    i, j = (np.minimum(place.astype(np.intp), last - 1) for place in (row, column))
+    for corner in np.ndindex(2, 2):
+        visited[i + corner[0], j + corner[1]] = True
     live = width * field.good_time.contains(time)
     index = np.searchsorted(nodes, bins)
     seconds = np.diff(_running(live)[index])
@@ -133,8 +144,9 @@ def _track(field: ObservedField, edges: bytes) -> _Track:
     return _Track(
         time,
         width,
-        np.clip((dy - grid.y) / grid.step + grid.number, 0, 2 * grid.number),
-        np.clip((dx - grid.x) / grid.step + grid.number, 0, 2 * grid.number),
+        row,
+        column,
+        visited,
         live,
         index,
         seconds,
@@ -190,17 +202,17 @@ def sample_points(region: Region, samples: int) -> FloatArray:
 class _OffsetTable:
     """Share of the points on good pixels of each chip, by offset of the optical axis from its mean."""
 
-    def __init__(self, field: ObservedField, points: FloatArray) -> None:
+    def __init__(self, field: ObservedField, points: FloatArray, track: _Track) -> None:
         axis = _Grid.of(field).axis
         self._chips = field.field_of_view.chips
-        u, v = np.meshgrid(axis, axis)
+        u, v = (offset[track.visited] for offset in np.meshgrid(axis, axis))
         # A shift of the axis moves a position over the chips as the opposite shift of the position does.
-        x = points[:, 0][:, None] - u.ravel()
-        y = points[:, 1][:, None] - v.ravel()
+        x = points[:, 0][:, None] - u
+        y = points[:, 1][:, None] - v
         shares = field.good_now(x.ravel(), y.ravel()).reshape(*x.shape, -1).mean(axis=0)
-        self._table = np.ascontiguousarray(shares.T).reshape(-1, axis.size, axis.size)
+        self._table = np.stack([_spread(share, track.visited) for share in shares.T])
         self._passing = [
-            (self._chips[group.chip_index], group.bad, share.reshape(axis.size, axis.size))
+            (self._chips[group.chip_index], group.bad, _spread(share, track.visited))
             for group, share in _shares_of_passing(field, x, y)
         ]
 
@@ -222,6 +234,13 @@ class _OffsetTable:
                 share = share * track.good_times[chip]
             total += share
         return np.clip(total, 0.0, 1.0)
+
+
+def _spread(values: FloatArray, places: NDArray[np.bool_]) -> FloatArray:
+    """A table with values at some places, 0 elsewhere."""
+    table = np.zeros(places.shape)
+    table[places] = values
+    return table
 
 
 def _shares_of_passing(

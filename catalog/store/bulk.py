@@ -80,27 +80,28 @@ def _pieces(
     constants: tuple[tuple[str, Any], ...],
     ids: Sequence[int] | None,
 ) -> Iterator[Sequence[Values]]:
-    refuse, convert = finite_check(table, names), _converter(connection, table, names)
+    given = names if ids is None else ("id", *names)
+    refuse, convert = finite_check(table, given), _converter(connection, table, given)
     more = tuple(_converter(connection, table, (name,))([(value,)])[0][0] for name, value in constants)
     for start in range(0, len(rows), _PIECE):
-        piece = _tuples(table, rows[start : start + _PIECE], names)
+        end = start + _PIECE
+        piece = _tuples(table, rows[start:end], names, None if ids is None else ids[start:end])
         refuse(piece)
         piece = convert(piece)
-        if ids is not None:
-            own = ids[start : start + _PIECE]
-            piece = [(row_id, *row, *more) for row_id, row in zip(own, piece, strict=True)]
-        elif more:
-            piece = [row + more for row in piece]
-        yield piece
+        yield [row + more for row in piece] if more else piece
 
 
-def _tuples(table: Table, rows: Sequence[Row], names: tuple[str, ...]) -> list[Values]:
-    if all(map(eq, map(tuple, rows), repeat(names))):
+def _tuples(
+    table: Table, rows: Sequence[Row], names: tuple[str, ...], ids: Sequence[int] | None
+) -> list[Values]:
+    if not all(map(eq, map(tuple, rows), repeat(names))):
+        unlike = next((row.keys() ^ set(names) for row in rows if row.keys() != set(names)), None)
+        if unlike is not None:
+            raise ValueError(f"rows of {table.name} with different columns: {', '.join(sorted(unlike))}")
+        rows = [{name: row[name] for name in names} for row in rows]
+    if ids is None:
         return [tuple(row.values()) for row in rows]
-    unlike = next((row.keys() ^ set(names) for row in rows if row.keys() != set(names)), None)
-    if unlike is not None:
-        raise ValueError(f"rows of {table.name} with different columns: {', '.join(sorted(unlike))}")
-    return [tuple(row[name] for name in names) for row in rows]
+    return [(row_id, *row.values()) for row_id, row in zip(ids, rows, strict=True)]
 
 
 def finite_check(table: Table, names: Sequence[str]) -> Callable[[Sequence[Values]], None]:
