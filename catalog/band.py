@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from catalog.errors import SettingsError
@@ -94,6 +95,11 @@ BAND_SETS: dict[str, tuple[Band, ...]] = {
     "acis-extract": ACIS_EXTRACT_BANDS,
 }
 """Words that stand for several bands in a recipe."""
+
+
+def widest_band(bands: Sequence[Band]) -> int:
+    """Return the place of the widest of some bands; of equally wide ones, the first."""
+    return max(range(len(bands)), key=lambda i: bands[i].hi - bands[i].lo)
 
 
 def parse_bands(text: str) -> tuple[Band, ...]:

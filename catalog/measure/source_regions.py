@@ -18,6 +18,7 @@ from catalog.apertures.region import Region, clip_to_field
 from catalog.apertures.shape import Circle, Polygon
 from catalog.apertures.shrinking import crowding_groups
 from catalog.apertures.touching import divided_polygon, touching_aperture
+from catalog.band import widest_band
 from catalog.calibration.psf import PsfLibrary
 from catalog.flags import Flag
 from catalog.measure.contour_apertures import (
@@ -66,8 +67,9 @@ def circle_rule(recipe: Recipe) -> CircleRule:
 
 def counting_band(recipe: Recipe) -> tuple[float, float]:
     """Lower and upper energy (keV) of the widest band: of the events that regions are looked for with."""
-    widest = max(recipe.energy_bands, key=lambda band: band.hi - band.lo)
-    return widest.lo, widest.hi
+    bands = recipe.energy_bands
+    chosen = bands[widest_band(bands)]
+    return chosen.lo, chosen.hi
 
 
 @dataclass(frozen=True)

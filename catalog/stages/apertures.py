@@ -17,7 +17,7 @@ from catalog.flags import Flag
 from catalog.measure.masked_backgrounds import mask_radii
 from catalog.measure.observed_field import ObservedField
 from catalog.measure.placement import Placement, nominal_frame, place, sky_positions
-from catalog.measure.source_regions import RegionBuilder, SourceRegions
+from catalog.measure.source_regions import RegionBuilder, SourceRegions, counting_band
 from catalog.recipes.recipe import Recipe
 from catalog.schema.tables import Crowding, Extraction, RegionRow
 from catalog.stages.aperture_neighbours import region_groups, region_neighbours, region_span
@@ -154,6 +154,7 @@ def own_inputs(
     recipe: Recipe, field: FieldInput, sources: SourceTable, rows: NDArray[np.intp], psf: PsfLibrary
 ) -> dict[int, Inputs]:
     """Inputs of units by source id, without those that come from other sources."""
+    found_in_events = recipe.background.kind != "annulus"
     common = Inputs.of(
         code=VERSION,
         file=field.file_key(),
@@ -162,6 +163,7 @@ def own_inputs(
             recipe.aperture.model_dump(),
             recipe.crowding.method,
             recipe.background.model_dump(exclude={"follows"}),
+            *(counting_band(recipe) if found_in_events else ()),
         ],
         calibration=psf.identity,
     )

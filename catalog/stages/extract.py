@@ -12,7 +12,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, select
 
 from catalog.apertures.region import region_from_dict
-from catalog.band import Band
+from catalog.band import Band, widest_band
 from catalog.calibration.psf_blur import Blur
 from catalog.calibration.psf_image import PsfModel
 from catalog.flags import Flag
@@ -237,7 +237,7 @@ def _known(
     ):
         values = {name: getattr(row, name) for name in _BAND_COLUMNS}
         found[row.extraction_id][row.band_id] = {**values, "flags": row.flags & int(BAND_FLAGS)}
-    widest = _widest(place.recipe.energy_bands)
+    widest = widest_band(place.recipe.energy_bands)
     return {
         row_id: Extracted(
             extractions[row_id],
@@ -247,10 +247,6 @@ def _known(
         for row_id, own in found.items()
         if place.bands[widest] in own
     }
-
-
-def _widest(bands: Sequence[Band]) -> int:
-    return max(range(len(bands)), key=lambda i: bands[i].hi - bands[i].lo)
 
 
 def region_shapes(
@@ -323,7 +319,7 @@ def _measure(unit: ExtractUnit, aperture: Aperture, job: ExtractJob) -> Extracte
     if unit.known is not None:
         together = tuple(measured.get(i, own) for i, own in enumerate(unit.known.measurements))
         return Extracted(unit.known.extraction, together, unit.kept)
-    good = measured[_widest(job.bands)]["psf_good_frac_aper"]
+    good = measured[widest_band(job.bands)]["psf_good_frac_aper"]
     flags = unit.flags | int(found.flags)
     if good < measure.PARTIAL_EXPOSURE:
         flags |= int(Flag.PARTIAL_EXPOSURE)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from catalog.band import widest_band
 from catalog.measure.aperture_events import offset_position
 from catalog.measure.merge_selection import SKY_PIXEL, position_error, select_for_position
 from catalog.measure.position_spread import flat_variance, psf_variance
@@ -27,7 +28,7 @@ def position_merge(
     nothing places the source. `listed` is the position of the source, degrees ICRS.
     """
     bands = context.bands
-    widest = max(range(len(bands)), key=lambda j: bands[j].hi - bands[j].lo)
+    widest = widest_band(bands)
     n, m, ratio, east, north = (
         np.array([member.value(name)[widest] for member in members])
         for name in ("cnts_aper", "cnts_aperbkg", "bkg_ratio", "offset_east_aper", "offset_north_aper")

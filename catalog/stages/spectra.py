@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from catalog.apertures.region import region_from_dict
+from catalog.band import widest_band
 from catalog.calibration.provider import Calibration
 from catalog.calibration.psf_blur import Blur
 from catalog.measure.extract import Aperture
@@ -166,7 +167,7 @@ def _own_key(files: UserFiles | None) -> list[str | None]:
 
 def _ratios(connection: Connection, place: Place) -> dict[int, float]:
     """Background ratio of the photometry by source, in the widest band."""
-    widest = max(place.recipe.energy_bands, key=lambda band: band.hi - band.lo)
+    bands = place.recipe.energy_bands
     rows = connection.execute(
         select(Extraction.source_id, Measurement.bkg_ratio)
         .join(Measurement, Measurement.extraction_id == Extraction.id)
@@ -174,7 +175,7 @@ def _ratios(connection: Connection, place: Place) -> dict[int, float]:
         .where(
             Extraction.event_set_id == place.observed.event_set_id,
             Extraction.recipe_id == place.recipe_id,
-            BandRow.band == widest.name,
+            BandRow.band == bands[widest_band(bands)].name,
             Measurement.bkg_ratio.is_not(None),
         )
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from catalog.band import Band
+from catalog.band import Band, widest_band
 from catalog.measure.merge_selection import select_for_validity
 from catalog.recipes.recipe import Recipe
 from catalog.stages.property_rows import Measured
@@ -20,7 +20,7 @@ def validity_merge(recipe: Recipe, bands: Sequence[Band], members: Sequence[Meas
 
     The choice makes the probability as small as it can: no photometry is taken from it.
     """
-    widest = max(range(len(bands)), key=lambda j: bands[j].hi - bands[j].lo)
+    widest = widest_band(bands)
     n, m, ratio = (
         np.array([member.value(name)[widest] for member in members])
         for name in ("cnts_aper", "cnts_aperbkg", "bkg_ratio")

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from catalog.apertures.region import region_from_dict
-from catalog.band import Band
+from catalog.band import Band, widest_band
 from catalog.calibration.psf_blur import Blur
 from catalog.measure.extract import Aperture
 from catalog.measure.timing import COLUMNS, TimingChoices, timing
@@ -135,8 +135,7 @@ def load(connection: Connection, place: Place, plan: Plan, source_ids: Sequence[
     ).all()
     shapes = region_shapes(connection, chosen)
     bands, choice = recipe.energy_bands, recipe.timing
-    widest = max(range(len(bands)), key=lambda i: bands[i].hi - bands[i].lo)
-    curves_of = widest if choice.light_curves == "widest" else None
+    curves_of = widest_band(bands) if choice.light_curves == "widest" else None
     known = _known(connection, place, plan, source_ids, curves_of)
     return VariabilityJob(
         field_key(field),

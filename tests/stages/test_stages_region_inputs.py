@@ -113,3 +113,15 @@ def test_contours_are_solved_again_in_the_group_that_changed(observed: Observed)
     assert group
     assert {number - 1 for number in group} <= changed
     assert len(changed) < 8
+
+
+@pytest.mark.parametrize("name", ["annulus", "matched", "counts"])
+def test_another_widest_band_changes_the_regions_that_are_found_in_events(
+    observed: Observed, name: str
+) -> None:
+    recipe = recipe_of(name).model_copy(update={"bands": ("soft", "broad")})
+    other = recipe.model_copy(update={"bands": ("soft", "1:4:2")})
+    narrower = recipe.model_copy(update={"bands": ("medium", "broad")})
+    found, changed, same = (observed.units(item, 5) for item in (recipe, other, narrower))
+    assert [unit.inputs for unit in same] == [unit.inputs for unit in found]
+    assert ([unit.inputs for unit in changed] == [unit.inputs for unit in found]) == (name == "annulus")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy.stats import Events
+from astropy.stats import bayesian_blocks as astropy_blocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
@@ -48,6 +50,25 @@ def test_blocks_of_few_events(times) -> None:
     blocks = bayesian_blocks(times, exposure_clock([0], [10]))
     assert blocks.counts.sum() == len(times)
     assert blocks.exposure.sum() == pytest.approx(10)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_blocks_are_those_of_astropy(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    start, length = rng.random(3) * 8000, rng.random(3) * 1500
+    flares = [a + rng.random(rng.integers(3, 120)) * b for a, b in zip(start, length, strict=True)]
+    times = np.sort(np.clip(np.concatenate([rng.random(rng.integers(3, 200)) * 1e4, *flares]), 1.0, 9999.0))
+    if seed % 2:
+        # Frames of a detector: several events in one.
+        times = np.ceil(times / 20) * 20 - 10
+    places, counts = np.unique(times, return_counts=True)
+    prior = 4.0 - np.log(73.53 * 0.01 * places.size**-0.478)
+    cells = np.concatenate([[0.0], places, [1e4]])
+    numbers = np.concatenate([[0], counts, [0]])
+    edges = astropy_blocks(cells, numbers, fitness=Events(ncp_prior=prior))
+    blocks = bayesian_blocks(times, exposure_clock([0], [1e4]), 0.01)
+    assert len(blocks) > 1
+    np.testing.assert_allclose(blocks.stop[:-1], edges[1:-1], rtol=0, atol=1e-6)
 
 
 def test_blocks_of_many_events_take_no_quadratic_time() -> None:
