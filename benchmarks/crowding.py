@@ -32,7 +32,7 @@ from catalog.measure.shared_light import Crowd, find_influence, mean_energies, s
 from catalog.measure.source_regions import RegionBuilder
 from catalog.recipes.recipe import Recipe, merge_choices, recipe_from_content
 from catalog.recipes.shipped import shipped_recipes
-from catalog.stages.aperture_neighbours import region_neighbours
+from catalog.stages.steps.aperture_neighbours import region_neighbours
 from catalog.stats.aperture_posterior import summarise
 from catalog.stats.detection_limit import detection_limit
 from catalog.stats.no_source import log10_prob_no_source

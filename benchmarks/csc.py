@@ -20,10 +20,10 @@ import numpy as np
 from astropy.table import Table
 from sqlalchemy import text
 
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.project import create_project, open_project
-from catalog.stages.run import run
+from catalog.stages.base.project import create_project, open_project
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine.run import run
 
 NUMBERS = (11831, 11832, 15360, 15365)
 BANDS = {

@@ -19,12 +19,12 @@ from sqlalchemy import select
 
 from catalog.apertures.region import region_from_dict
 from catalog.schema.tables import Extraction, RegionRow
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.field_cache import field_key, observed_field
-from catalog.stages.project import create_project, open_project
-from catalog.stages.run import run
-from catalog.stages.work import field_inputs
+from catalog.stages.base.field_cache import field_key, observed_field
+from catalog.stages.base.project import create_project, open_project
+from catalog.stages.base.work import field_inputs
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine.run import run
 
 BANDS = ((0.5, 7.0), (0.5, 1.2), (1.2, 2.0), (2.0, 7.0))
 

@@ -27,11 +27,11 @@ from sqlalchemy import text
 
 from catalog.band import CSC_BANDS
 from catalog.calibration.psf import PsfLibrary
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.project import create_project, open_project
-from catalog.stages.run import CORE_STAGES, run
-from catalog.stages.work import field_inputs
+from catalog.stages.base.project import create_project, open_project
+from catalog.stages.base.work import field_inputs
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine.run import CORE_STAGES, run
 from catalog.store.arrays import unpack
 
 FIELDS = {"collinder": ("90001", "90002", "90003"), "orion": ("90010",)}

@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 from catalog.errors import UnknownNameError
 from catalog.measure.spectral_fit import SpectralFitResult
 from catalog.recipes.recipe import Recipe
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.live_fits import FitRequest, fit_source
-from catalog.stages.manage_sources import find_source
-from catalog.stages.project import create_project, open_project
-from catalog.stages.recipe_store import add_recipe, stored_recipes
-from catalog.stages.run import run
+from catalog.stages.base.project import create_project, open_project
+from catalog.stages.base.recipe_store import add_recipe, stored_recipes
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.contents.live_fits import FitRequest, fit_source
+from catalog.stages.contents.manage_sources import find_source
+from catalog.stages.engine.run import run
 from catalog.store.runs import begin_run, finish
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "simulated"

@@ -42,7 +42,7 @@ from catalog.schema.tables import (
     Observation,
     Source,
 )
-from catalog.stages.project import create_project, open_project
+from catalog.stages.base.project import create_project, open_project
 from catalog.store.cone import cell
 from catalog.store.door import Store, Writer
 from catalog.store.runs import begin_run

@@ -19,11 +19,11 @@ from catalog.simulate.demo_field import write_observation
 from catalog.simulate.field_model import random_field
 from catalog.simulate.photons import simulate_field
 from catalog.simulate.pointing_plan import PointingPlan
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.project import create_project, open_project
-from catalog.stages.run import run
-from catalog.stages.stage_list import CORE_STAGES, STAGES
+from catalog.stages.base.project import create_project, open_project
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine.run import run
+from catalog.stages.engine.stage_list import CORE_STAGES, STAGES
 
 SEED = 7
 

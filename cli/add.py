@@ -11,7 +11,7 @@ from cli.options import POSITIONS, JsonOption, ProjectOption, refuse_options
 from cli.output import plural, print_json, say
 
 if TYPE_CHECKING:
-    from catalog.stages.add_observations import Found
+    from catalog.stages.contents.add_observations import Found
 
 
 def register(app: typer.Typer) -> None:
@@ -42,8 +42,8 @@ def observations(
     Example: srccat add observations 4600 5341/repro
     """
     from catalog.config import project_dir
-    from catalog.stages.add_observations import add_observations
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
+    from catalog.stages.contents.add_observations import add_observations
 
     with open_project(project_dir(project)) as opened:
         found = add_observations(opened, paths, role=role, replace=replace, dry_run=dry_run)
@@ -126,8 +126,8 @@ def sources(
     Examples: srccat add sources list.csv; srccat add sources "18 25 51.1 -14:48:22"
     """
     from catalog.config import project_dir
-    from catalog.stages.add_sources import add_sources
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
+    from catalog.stages.contents.add_sources import add_sources
 
     refuse_options(file)
     # An unquoted position arrives as several words.

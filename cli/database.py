@@ -25,7 +25,7 @@ def upgrade_command(project: ProjectOption = None) -> None:
     Example: srccat db upgrade
     """
     from catalog.config import project_dir
-    from catalog.stages.project import upgrade_project
+    from catalog.stages.base.project import upgrade_project
 
     before, after = upgrade_project(project_dir(project))
     say(f"schema {after}: up to date already" if before == after else f"schema {before} -> {after}")
@@ -37,7 +37,7 @@ def check(project: ProjectOption = None) -> None:
     Example: srccat db check
     """
     from catalog.config import project_dir
-    from catalog.stages.project import check_project
+    from catalog.stages.base.project import check_project
 
     for sentence in check_project(project_dir(project)):
         say(sentence)
@@ -58,7 +58,7 @@ def copy(
     Example: srccat db copy postgresql://me@localhost/survey
     """
     from catalog.config import SETTINGS_FILE, project_dir
-    from catalog.stages.copy_project import copy_project
+    from catalog.stages.contents.copy_project import copy_project
     from cli.progress import progress
 
     rows = copy_project(project_dir(project), url, progress())

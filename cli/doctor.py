@@ -21,7 +21,7 @@ def doctor(project: ProjectOption = None) -> int:
     Example: srccat doctor
     """
     from catalog.config import SETTINGS_FILE, project_dir
-    from catalog.stages.doctor import installation
+    from catalog.stages.contents.doctor import installation
 
     found = installation()
     print_table(("component", "version"), found.versions.items())
@@ -59,8 +59,8 @@ def _caldb(folder: Path | None) -> None:
 
 
 def _project(folder: Path) -> bool:
-    from catalog.stages.doctor import observation_health
-    from catalog.stages.project import open_project, storage_remark
+    from catalog.stages.base.project import open_project, storage_remark
+    from catalog.stages.contents.doctor import observation_health
 
     remark = storage_remark(folder)
     if remark:

@@ -36,7 +36,7 @@ def expmap(
     """
     from catalog.config import project_dir
     from catalog.export.exposure_map import write_exposure_map
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
 
     with open_project(project_dir(project), read_only=True) as opened:
         image = write_exposure_map(opened, out, obs, band, recipe=recipe, binning=bin)

@@ -48,7 +48,7 @@ def export(
     from catalog.errors import SettingsError
     from catalog.export.selection import select_rows
     from catalog.export.writers import export_table, format_of
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
 
     if style != "csc":
         _export_styled(out, style, recipe, where, columns, project)
@@ -77,8 +77,8 @@ def _export_styled(
     from catalog.export.styles.srcflux import srcflux_files
     from catalog.export.writers import FORMATS
     from catalog.recipes.shipped import DEFAULT
-    from catalog.stages.project import open_project
-    from catalog.stages.recipe_store import stored_recipes
+    from catalog.stages.base.project import open_project
+    from catalog.stages.base.recipe_store import stored_recipes
 
     styles = {"srcflux": srcflux_files, "acis-extract": acis_extract_files}
     if style not in styles:

@@ -50,7 +50,7 @@ def files(
     """
     from catalog.config import project_dir
     from catalog.export.source_files import write_source_files
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
 
     with open_project(project_dir(project), read_only=True) as opened:
         found = write_source_files(

@@ -35,7 +35,7 @@ def init(
     Example: srccat init mycatalog
     """
     from catalog.config import project_dir
-    from catalog.stages.project import create_project, storage_remark
+    from catalog.stages.base.project import create_project, storage_remark
 
     where = project_dir(folder or project)
     recipes = create_project(where, database, recipe or ("default",))

@@ -79,8 +79,8 @@ def _curves(
     from catalog.config import project_dir
     from catalog.export.light_curve_fits import file_stem
     from catalog.export.stored_curves import observed_curves, variability_summary
-    from catalog.stages.manage_sources import find_source
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
+    from catalog.stages.contents.manage_sources import find_source
 
     found = []
     with open_project(project_dir(project), read_only=True) as opened, opened.store.read() as connection:

@@ -30,8 +30,8 @@ def limits(
     from catalog.config import project_dir
     from catalog.events.angle_text import parse_position
     from catalog.recipes.shipped import DEFAULT
-    from catalog.stages.limits import limits_at
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
+    from catalog.stages.contents.limits import limits_at
 
     refuse_options(words)
     ra, dec = parse_position(" ".join(words))

@@ -45,7 +45,7 @@ def query_command(
     """
     from catalog.config import project_dir
     from catalog.export.query import query
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
 
     chosen = _choose_format(format, out)
     with open_project(project_dir(project), read_only=True) as opened, opened.store.read() as connection:
@@ -73,7 +73,7 @@ def cone_command(
     from catalog.errors import SettingsError
     from catalog.events.angle_text import parse_position, parse_radius
     from catalog.export.query import cone
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
 
     chosen = _choose_format(format, out)
     refuse_options(words)
@@ -130,7 +130,7 @@ def compare_command(
 
     from catalog.config import project_dir
     from catalog.export.comparison import compare_recipes
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
 
     with open_project(project_dir(project), read_only=True) as opened, opened.store.read() as connection:
         found = compare_recipes(connection, first, second)

@@ -24,8 +24,8 @@ def list_command(as_json: JsonOption = False, project: ProjectOption = None) -> 
     Example: srccat observations list
     """
     from catalog.config import project_dir
-    from catalog.stages.manage_observations import list_observations
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
+    from catalog.stages.contents.manage_observations import list_observations
 
     with open_project(project_dir(project), read_only=True) as opened, opened.store.read() as connection:
         rows = list_observations(connection)
@@ -64,8 +64,8 @@ def remove(
     Example: srccat observations remove 4600 --why "wrong aspect"
     """
     from catalog.config import project_dir
-    from catalog.stages.manage_observations import remove_observation
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
+    from catalog.stages.contents.manage_observations import remove_observation
 
     with open_project(project_dir(project)) as opened:
         found = remove_observation(opened, observation, why)

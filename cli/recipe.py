@@ -30,8 +30,8 @@ def _known(project: Path | None) -> tuple[dict[str, Recipe], set[str]]:
     """Shipped recipes and those of the project, and the names of the latter; no project is no error."""
     from catalog.config import SETTINGS_FILE, project_dir
     from catalog.recipes.shipped import shipped_recipes
-    from catalog.stages.project import open_project
-    from catalog.stages.recipe_store import stored_recipes
+    from catalog.stages.base.project import open_project
+    from catalog.stages.base.recipe_store import stored_recipes
 
     recipes = dict(shipped_recipes())
     stored: set[str] = set()
@@ -45,7 +45,7 @@ def _known(project: Path | None) -> tuple[dict[str, Recipe], set[str]]:
 
 
 def _choose(recipes: dict[str, Recipe], name: str) -> Recipe:
-    from catalog.stages.recipe_store import unknown_recipe
+    from catalog.stages.base.recipe_store import unknown_recipe
 
     if name not in recipes:
         raise unknown_recipe(name, sorted(recipes))
@@ -140,8 +140,8 @@ def add(
     from catalog.config import project_dir
     from catalog.recipes.recipe import read_recipe
     from catalog.recipes.shipped import shipped_recipes
-    from catalog.stages.project import open_project
-    from catalog.stages.recipe_store import store_recipe
+    from catalog.stages.base.project import open_project
+    from catalog.stages.base.recipe_store import store_recipe
 
     recipes, _ = _known(project)
     shipped = shipped_recipes()

@@ -11,7 +11,7 @@ from cli.options import JsonOption, ProjectOption
 from cli.output import plural, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from catalog.stages.stored_regions import RegionChoice, StoredRegion
+    from catalog.stages.contents.stored_regions import RegionChoice, StoredRegion
 
 Source = Annotated[
     str | None,
@@ -62,8 +62,8 @@ def add(
     Example: srccat regions add edited.reg
     """
     from catalog.config import project_dir
-    from catalog.stages.project import open_project
-    from catalog.stages.user_regions import add_regions
+    from catalog.stages.base.project import open_project
+    from catalog.stages.contents.user_regions import add_regions
 
     with open_project(project_dir(project)) as opened:
         report = add_regions(
@@ -85,7 +85,7 @@ def add(
 
 
 def _choice(source: str | None, obs: str | None, role: str | None, recipe: str | None) -> RegionChoice:
-    from catalog.stages.stored_regions import RegionChoice
+    from catalog.stages.contents.stored_regions import RegionChoice
 
     return RegionChoice((source,) if source else (), obs, role, recipe)
 
@@ -104,8 +104,8 @@ def list_command(
     Example: srccat regions list
     """
     from catalog.config import project_dir
-    from catalog.stages.listed_regions import describe, list_regions
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
+    from catalog.stages.contents.listed_regions import describe, list_regions
 
     with open_project(project_dir(project), read_only=True) as opened:
         rows = list_regions(opened, _choice(source, obs, role, recipe), everything=everything)
@@ -158,8 +158,8 @@ def release(
     """
     from catalog.config import project_dir
     from catalog.errors import SettingsError
-    from catalog.stages.listed_regions import release_regions
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
+    from catalog.stages.contents.listed_regions import release_regions
 
     if not (everything or source or obs or role or recipe):
         raise SettingsError(
@@ -193,8 +193,8 @@ def export(
     """
     from catalog.config import project_dir
     from catalog.export.region_files import export_regions
-    from catalog.stages.project import open_project
-    from catalog.stages.stored_regions import RegionChoice
+    from catalog.stages.base.project import open_project
+    from catalog.stages.contents.stored_regions import RegionChoice
 
     choice = RegionChoice(tuple(source or ()), obs, role, recipe)
     with open_project(project_dir(project), read_only=True) as opened:

@@ -13,7 +13,7 @@ from cli.options import JsonOption, ProjectOption, RecipesOption
 from cli.output import plural, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from catalog.stages.run_report import RunReport, StageCount
+    from catalog.stages.engine.run_report import RunReport, StageCount
 
 
 def register(app: typer.Typer) -> None:
@@ -61,10 +61,10 @@ def run_command(
     Example: srccat run --recipe default
     """
     from catalog.config import project_dir
-    from catalog.stages.project import open_project
-    from catalog.stages.run import due_stages, run
-    from catalog.stages.run_log import json_lines
-    from catalog.stages.stage_list import COMMON_STAGES
+    from catalog.stages.base.project import open_project
+    from catalog.stages.engine.run import due_stages, run
+    from catalog.stages.engine.run_log import json_lines
+    from catalog.stages.engine.stage_list import COMMON_STAGES
     from cli.progress import progress
 
     if workers is not None and scheduler is not None:
@@ -178,8 +178,8 @@ def status_command(as_json: JsonOption = False, project: ProjectOption = None) -
     Example: srccat status
     """
     from catalog.config import project_dir
-    from catalog.stages.project import open_project
-    from catalog.stages.status import status
+    from catalog.stages.base.project import open_project
+    from catalog.stages.engine.status import status
 
     with open_project(project_dir(project), read_only=True) as opened:
         found = status(opened)

@@ -30,8 +30,8 @@ def list_command(as_json: JsonOption = False, project: ProjectOption = None) -> 
     Example: srccat sources list
     """
     from catalog.config import project_dir
-    from catalog.stages.manage_sources import list_sources
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
+    from catalog.stages.contents.manage_sources import list_sources
 
     with open_project(project_dir(project), read_only=True) as opened, opened.store.read() as connection:
         rows = list_sources(connection)
@@ -57,8 +57,8 @@ def move(
     """
     from catalog.config import project_dir
     from catalog.events.angle_text import parse_position
-    from catalog.stages.manage_sources import move_source
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
+    from catalog.stages.contents.manage_sources import move_source
 
     refuse_options(position)
     ra, dec = parse_position(" ".join(position))
@@ -73,8 +73,8 @@ def remove(source: Chosen, why: Why = None, project: ProjectOption = None) -> No
     Example: srccat sources remove 12 --why "hot pixel"
     """
     from catalog.config import project_dir
-    from catalog.stages.manage_sources import remove_source
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
+    from catalog.stages.contents.manage_sources import remove_source
 
     with open_project(project_dir(project)) as opened:
         row = remove_source(opened, source, why)
@@ -92,8 +92,8 @@ def rename(
     Example: srccat sources rename 12 "Star A"
     """
     from catalog.config import project_dir
-    from catalog.stages.manage_sources import rename_source
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
+    from catalog.stages.contents.manage_sources import rename_source
 
     with open_project(project_dir(project)) as opened:
         row = rename_source(opened, source, label, why)
@@ -110,8 +110,8 @@ def history_command(
     Example: srccat sources history 12
     """
     from catalog.config import project_dir
-    from catalog.stages.manage_sources import history
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
+    from catalog.stages.contents.manage_sources import history
 
     with open_project(project_dir(project), read_only=True) as opened, opened.store.read() as connection:
         rows = history(connection, source)

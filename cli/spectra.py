@@ -54,7 +54,7 @@ def export_command(
     from catalog.export.ogip import OgipFolder
     from catalog.export.spectra_selection import named_spectra, select_spectra, why_without_spectrum
     from catalog.measure.combined_spectrum import parse_background_rule
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
     from catalog.stats.spectral_grouping import parse_group_rule
 
     rule = parse_group_rule(group)

@@ -12,7 +12,7 @@ from cli.output import make_folder, print_json, print_table, say
 
 if TYPE_CHECKING:
     from catalog.measure.spectral_fit import SpectralFitResult
-    from catalog.stages.live_fits import FitRequest, LiveFit
+    from catalog.stages.contents.live_fits import FitRequest, LiveFit
 
 Sources = Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Numbers, names or labels.")]
 Models = Annotated[
@@ -139,9 +139,9 @@ def prefer_command(
     import getpass
 
     from catalog.config import project_dir
-    from catalog.stages.manage_sources import find_source
-    from catalog.stages.project import open_project
-    from catalog.stages.spectral_fit_rows import choose_model
+    from catalog.stages.base.project import open_project
+    from catalog.stages.contents.manage_sources import find_source
+    from catalog.stages.steps.spectral_fit_rows import choose_model
     from catalog.store.runs import begin_run, finish
 
     with open_project(project_dir(project)) as opened, opened.store.write() as writer:
@@ -176,7 +176,7 @@ def table_command(
     from catalog.export.fit_latex import FitTableChoices, fit_latex
     from catalog.export.fit_rows import fit_rows
     from catalog.export.spectra_selection import select_spectra
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
 
     if kind not in ("powerlaw", "thermal"):
         raise SettingsError(
@@ -201,7 +201,7 @@ def _request(
     keep_all: bool,
 ) -> FitRequest:
     from catalog.errors import SettingsError
-    from catalog.stages.live_fits import FitRequest
+    from catalog.stages.contents.live_fits import FitRequest
 
     for what, value, allowed in (
         ("statistic", statistic, ("cstat", "wstat", "chi2")),
@@ -248,9 +248,9 @@ def _fits(
 ) -> list[tuple[str, list[LiveFit]]]:
     from catalog.config import project_dir
     from catalog.export.spectra_selection import select_spectra
-    from catalog.stages.live_fits import fit_source
-    from catalog.stages.manage_sources import find_source
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
+    from catalog.stages.contents.live_fits import fit_source
+    from catalog.stages.contents.manage_sources import find_source
 
     found = []
     with open_project(project_dir(project), read_only=True) as opened, opened.store.read() as connection:

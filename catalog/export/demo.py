@@ -17,13 +17,13 @@ from catalog.export.selection import select_rows
 from catalog.export.writers import export_table
 from catalog.schema.tables import EventSet, Extraction, Observation, RegionRow, Source
 from catalog.simulate.demo_field import DemoField, write_demo
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.field_cache import field_key, observed_field
-from catalog.stages.project import Project, create_project, open_project
-from catalog.stages.run import Track, run
-from catalog.stages.run_report import RunReport
-from catalog.stages.work import field_inputs
+from catalog.stages.base.field_cache import field_key, observed_field
+from catalog.stages.base.project import Project, create_project, open_project
+from catalog.stages.base.work import field_inputs
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine.run import Track, run
+from catalog.stages.engine.run_report import RunReport
 
 DATA = "data"
 CATALOGS = (

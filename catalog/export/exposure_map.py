@@ -13,11 +13,11 @@ from catalog.export.writers import write_whole
 from catalog.measure.exposure_map import ExposureMap, exposure_map
 from catalog.measure.observed_field import ObservedField
 from catalog.recipes.recipe import WIDE, Recipe
-from catalog.stages.field_cache import field_key, observed_field
-from catalog.stages.field_choice import find_field
-from catalog.stages.project import Project
-from catalog.stages.recipe_store import stored_recipes
-from catalog.stages.work import FieldInput, field_inputs
+from catalog.stages.base.field_cache import field_key, observed_field
+from catalog.stages.base.field_choice import find_field
+from catalog.stages.base.project import Project
+from catalog.stages.base.recipe_store import stored_recipes
+from catalog.stages.base.work import FieldInput, field_inputs
 
 _PIXEL_ARCSEC = 1.968
 

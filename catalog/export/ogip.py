@@ -16,7 +16,7 @@ from catalog.errors import MissingFileError, ProjectError
 from catalog.export.light_curve_fits import MJDREF, file_stem
 from catalog.measure.combined_spectrum import BackgroundRule, combine_spectra
 from catalog.measure.spectra import ExtractedSpectrum
-from catalog.stages.stored_spectra import StoredSpectrum
+from catalog.stages.steps.stored_spectra import StoredSpectrum
 from catalog.stats.spectral_grouping import GroupRule, group_channels
 
 FIT_CHANNELS = (34, 548)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, ResourceClosedError
 from catalog.errors import MissingFileError, ProjectError, QueryError
 from catalog.schema.registry import REGISTRY
 from catalog.schema.views import VIEW_NAMES, view_columns
-from catalog.stages.recipe_store import stored_recipes
+from catalog.stages.base.recipe_store import stored_recipes
 from catalog.store.cone import sources_in_cone
 
 

@@ -16,12 +16,12 @@ from catalog.errors import MissingFileError, SettingsError, UnknownNameError
 from catalog.events.sky_frame import SkyFrame, read_sky_frame
 from catalog.export.writers import write_whole
 from catalog.measure.placement import sky_positions
-from catalog.stages.field_choice import obs_id_of
-from catalog.stages.manage_sources import SourceRow, list_sources
-from catalog.stages.project import Project
-from catalog.stages.recipe_store import stored_recipes
-from catalog.stages.stored_regions import RegionChoice, StoredRegion, stored_regions
-from catalog.stages.work import FieldInput, field_inputs
+from catalog.stages.base.field_choice import obs_id_of
+from catalog.stages.base.project import Project
+from catalog.stages.base.recipe_store import stored_recipes
+from catalog.stages.base.work import FieldInput, field_inputs
+from catalog.stages.contents.manage_sources import SourceRow, list_sources
+from catalog.stages.contents.stored_regions import RegionChoice, StoredRegion, stored_regions
 
 FRAMES = ("icrs", "physical")
 _COLOURS = {"source": "green", "background": "#58b7ff", "mask": "red"}

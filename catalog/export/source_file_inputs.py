@@ -9,12 +9,12 @@ from pathlib import Path
 from catalog.errors import UnknownNameError
 from catalog.export.merged_source_files import left_out_of_merges
 from catalog.recipes.recipe import Recipe
-from catalog.stages.manage_sources import SourceRow, find_source
-from catalog.stages.project import Project
-from catalog.stages.recipe_store import stored_recipes
-from catalog.stages.stored_regions import RegionChoice, StoredRegion, stored_regions
-from catalog.stages.user_files import files_by_source
-from catalog.stages.work import FieldInput, field_inputs
+from catalog.stages.base.project import Project
+from catalog.stages.base.recipe_store import stored_recipes
+from catalog.stages.base.user_files import files_by_source
+from catalog.stages.base.work import FieldInput, field_inputs
+from catalog.stages.contents.manage_sources import SourceRow, find_source
+from catalog.stages.contents.stored_regions import RegionChoice, StoredRegion, stored_regions
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,12 +33,12 @@ from catalog.export.writers import write_whole
 from catalog.measure.observed_field import ObservedField
 from catalog.measure.placement import sky_positions
 from catalog.recipes.recipe import Recipe
-from catalog.stages.field_cache import field_key, observed_field
-from catalog.stages.field_choice import obs_id_of
-from catalog.stages.manage_sources import SourceRow
-from catalog.stages.project import Project
-from catalog.stages.stored_regions import StoredRegion
-from catalog.stages.work import FieldInput
+from catalog.stages.base.field_cache import field_key, observed_field
+from catalog.stages.base.field_choice import obs_id_of
+from catalog.stages.base.project import Project
+from catalog.stages.base.work import FieldInput
+from catalog.stages.contents.manage_sources import SourceRow
+from catalog.stages.contents.stored_regions import StoredRegion
 
 _NEIGHBOURHOOD = 25.0
 """Arcsec: half the width of the neighbourhood (ACIS Extract's), unless the regions reach farther."""

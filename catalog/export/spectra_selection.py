@@ -13,10 +13,10 @@ from catalog.export.ogip import NamedSpectrum, merged_spectrum, observed_spectru
 from catalog.flags import Flag
 from catalog.measure.combined_spectrum import BackgroundRule
 from catalog.schema.tables import EventSet, Extraction, Observation, Recipe, Source, Spectrum
-from catalog.stages.manage_sources import find_source
-from catalog.stages.recipe_store import StoredRecipe, stored_recipes
-from catalog.stages.stored_spectra import StoredSpectrum, load_spectra
-from catalog.stages.work import batches
+from catalog.stages.base.recipe_store import StoredRecipe, stored_recipes
+from catalog.stages.base.work import batches
+from catalog.stages.contents.manage_sources import find_source
+from catalog.stages.steps.stored_spectra import StoredSpectrum, load_spectra
 
 _TOGETHER = 100
 _REASONS = {

@@ -9,8 +9,8 @@ from finished_catalogs import build
 from sqlalchemy import text
 
 from catalog.flags import Flag
-from catalog.stages.project import open_project
-from catalog.stages.run import run
+from catalog.stages.base.project import open_project
+from catalog.stages.engine.run import run
 
 CONSTANT = 12
 """Number of bright constant sources beside the special ones."""

@@ -574,7 +574,7 @@ def test_interruption_keeps_what_was_finished(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("catalog.stages.photometry._on_chip", stop)
+        patch.setattr("catalog.stages.steps.photometry._on_chip", stop)
         outcome = srccat("run", "--workers", "1")
     assert outcome.code == 130
     assert outcome.err.splitlines()[-1].startswith("interrupted: ")

@@ -23,10 +23,10 @@ from catalog.simulate.demo_field import write_observation
 from catalog.simulate.photons import simulate_field
 from catalog.simulate.pointing_plan import PointingPlan
 from catalog.simulate.source_model import SimulatedSource
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.project import create_project, open_project
-from catalog.stages.run import run
+from catalog.stages.base.project import create_project, open_project
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine.run import run
 from cli.main import main
 
 RA, DEC = 150.0, 20.0

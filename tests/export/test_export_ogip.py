@@ -22,7 +22,7 @@ from catalog.errors import MissingFileError, ProjectError
 from catalog.export.ogip import NamedSpectrum, OgipFolder, merged_spectrum, observed_spectrum, used_in_merge
 from catalog.measure.combined_spectrum import combine_spectra
 from catalog.measure.spectra import ExtractedSpectrum, SpectralResponse
-from catalog.stages.stored_spectra import StoredSpectrum
+from catalog.stages.steps.stored_spectra import StoredSpectrum
 from catalog.stats.spectral_grouping import GroupRule, group_counts
 
 RATIO = 33.849566685797164

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-import catalog.stages.extract as extract_stage
-import catalog.stages.photometry as photometry_stage
-import catalog.stages.variability as variability_stage
+import catalog.stages.steps.extract as extract_stage
+import catalog.stages.steps.photometry as photometry_stage
+import catalog.stages.steps.variability as variability_stage
 from catalog.flags import Flag
 from catalog.recipes.recipe import recipe_from_content
 from catalog.recipes.shipped import shipped_recipes
-from catalog.stages.recipe_store import store_recipe
-from catalog.stages.run import run
+from catalog.stages.base.recipe_store import store_recipe
+from catalog.stages.engine.run import run
 
 BANDS = ("low=0.1:0.5:0.4", "high=7:14:9", "broad", "inside=0.3:11.5:2.3")
 

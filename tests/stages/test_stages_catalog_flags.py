@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import text
 
 from catalog.schema.views import all_flags
-from catalog.stages.manage_observations import remove_observation
-from catalog.stages.run import run
+from catalog.stages.contents.manage_observations import remove_observation
+from catalog.stages.engine.run import run
 
 SUMMED = text(
     f"SELECT all_flags, {all_flags('merge')} AS summed, flags FROM merge "

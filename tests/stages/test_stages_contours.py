@@ -13,11 +13,11 @@ from sqlalchemy import text
 from catalog.export.styles.srcflux import srcflux_files
 from catalog.recipes.recipe import recipe_from_content
 from catalog.recipes.shipped import shipped_recipes
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.project import create_project, open_project
-from catalog.stages.recipe_store import store_recipe, stored_recipes
-from catalog.stages.run import run
+from catalog.stages.base.project import create_project, open_project
+from catalog.stages.base.recipe_store import store_recipe, stored_recipes
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine.run import run
 
 SQL = (
     "SELECT s.name, d.*, (SELECT count(*) FROM region r JOIN extraction e ON e.id = r.extraction_id "

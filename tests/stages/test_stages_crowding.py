@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import text
 
 from catalog.flags import Flag
-from catalog.stages.add_sources import add_sources
-from catalog.stages.run import run
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine.run import run
 
 
 def rows(project) -> dict[tuple[Any, ...], Any]:

@@ -14,15 +14,15 @@ from catalog.errors import InputFileError, UnknownNameError, UserError
 from catalog.export.region_files import export_regions
 from catalog.flags import Flag
 from catalog.schema.tables import EventSet, Extraction, Measurement, Observation, RegionRow, Source
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.listed_regions import list_regions, release_regions
-from catalog.stages.manage_sources import find_source, move_source
-from catalog.stages.project import create_project, open_project
-from catalog.stages.run import run
-from catalog.stages.stage_list import CORE_STAGES
-from catalog.stages.stored_regions import RegionChoice
-from catalog.stages.user_regions import add_regions
+from catalog.stages.base.project import create_project, open_project
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.contents.listed_regions import list_regions, release_regions
+from catalog.stages.contents.manage_sources import find_source, move_source
+from catalog.stages.contents.stored_regions import RegionChoice
+from catalog.stages.contents.user_regions import add_regions
+from catalog.stages.engine.run import run
+from catalog.stages.engine.stage_list import CORE_STAGES
 
 OBS = "70011"
 

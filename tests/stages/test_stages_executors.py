@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-import catalog.stages.run as run_module
+import catalog.stages.engine.run as run_module
 from catalog.errors import ProjectError
 from catalog.schema.tables import Run
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.executor import AHEAD, PoolExecutor, SerialExecutor, is_running, open_executor
-from catalog.stages.project import open_project
-from catalog.stages.run import run
-from catalog.stages.stage_list import CORE_STAGES
-from catalog.stages.unit_batches import split
+from catalog.stages.base.project import open_project
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine.executor import AHEAD, PoolExecutor, SerialExecutor, is_running, open_executor
+from catalog.stages.engine.run import run
+from catalog.stages.engine.stage_list import CORE_STAGES
+from catalog.stages.engine.unit_batches import split
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -78,7 +78,7 @@ def test_killed_worker():
 
 ORPHANS = """
 import os, signal, time
-from catalog.stages.executor import open_executor
+from catalog.stages.engine.executor import open_executor
 
 def note(number):
     print(os.getpid(), flush=True)
@@ -169,7 +169,7 @@ def test_dask_gives_the_same(
 
 @pytest.mark.filterwarnings("default")
 def test_no_scheduler(empty_project, small_field, copy_of, monkeypatch):
-    monkeypatch.setattr("catalog.stages.dask_executor.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("catalog.stages.engine.dask_executor.CONNECT_SECONDS", 0.5)
     with copy_of(empty_project) as project:
         add_observations(project, [small_field.observation(0)])
         add_sources(project, small_field.sources)
@@ -183,8 +183,8 @@ def test_no_scheduler(empty_project, small_field, copy_of, monkeypatch):
 
 INTERRUPTED = """
 import signal, sys, time
-import catalog.stages.run as run_module
-import catalog.stages.unit_batches as unit_batches
+import catalog.stages.engine.run as run_module
+import catalog.stages.engine.unit_batches as unit_batches
 from cli.main import main
 
 run_module.WORTH_A_POOL = int(sys.argv[2])

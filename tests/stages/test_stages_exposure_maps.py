@@ -13,8 +13,8 @@ from catalog.calibration.exposure_image import read_exposure_image
 from catalog.errors import UserError
 from catalog.export.exposure_map import write_exposure_map
 from catalog.flags import Flag
-from catalog.stages.project import Project
-from catalog.stages.run import run
+from catalog.stages.base.project import Project
+from catalog.stages.engine.run import run
 
 OBS = "70011"
 
@@ -28,7 +28,7 @@ def detections(project: Project, band: str, obs_id: str = OBS) -> dict[int, dict
 @pytest.fixture(scope="module")
 def own_map(finished_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built-in map of the broad band."""
-    from catalog.stages.project import open_project
+    from catalog.stages.base.project import open_project
 
     path = tmp_path_factory.mktemp("maps") / "broad.fits"
     with open_project(finished_project) as project:

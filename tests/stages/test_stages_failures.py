@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-import catalog.stages.extract as extract_stage
-import catalog.stages.run as run_module
-import catalog.stages.variability as variability_stage
+import catalog.stages.engine.run as run_module
+import catalog.stages.steps.extract as extract_stage
+import catalog.stages.steps.variability as variability_stage
 from catalog.flags import Flag
 from catalog.schema.tables import Run
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.project import open_project
-from catalog.stages.run import run
-from catalog.stages.status import status
+from catalog.stages.base.project import open_project
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine.run import run
+from catalog.stages.engine.status import status
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -164,10 +164,10 @@ CRASH = """
 import os, signal, sys
 from contextlib import contextmanager
 from pathlib import Path
-import catalog.stages.run as run_module
-import catalog.stages.variability as variability_stage
+import catalog.stages.engine.run as run_module
+import catalog.stages.steps.variability as variability_stage
 import catalog.store.door as door
-from catalog.stages.project import open_project
+from catalog.stages.base.project import open_project
 
 run_module.BATCH = 4
 left, inside = int(sys.argv[2]), sys.argv[3] == "inside"

@@ -10,9 +10,9 @@ from astropy.io import fits
 from sqlalchemy import text
 
 from catalog.flags import Flag
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.run import run
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine.run import run
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from catalog.errors import UnknownNameError
-from catalog.stages.add_sources import add_sources
-from catalog.stages.manage_sources import (
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.contents.manage_sources import (
     find_source,
     history,
     list_sources,

@@ -14,10 +14,10 @@ from catalog.calibration.spectrum import ReferenceSpectrum
 from catalog.errors import UserError
 from catalog.export.exposure_map import write_exposure_map
 from catalog.flags import Flag
-from catalog.stages.add_observations import add_observations
-from catalog.stages.limits import limits_at
-from catalog.stages.project import open_project
-from catalog.stages.run import run
+from catalog.stages.base.project import open_project
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.limits import limits_at
+from catalog.stages.engine.run import run
 from catalog.store.door import Store
 
 COUNTS = 800

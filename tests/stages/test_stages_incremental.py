@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-import catalog.stages.apertures as apertures_stage
-import catalog.stages.extract as extract_stage
+import catalog.stages.steps.apertures as apertures_stage
+import catalog.stages.steps.extract as extract_stage
 from catalog.errors import SettingsError
 from catalog.flags import Flag
 from catalog.recipes.recipe import Recipe
 from catalog.recipes.shipped import shipped_recipes
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.manage_sources import find_source, history, move_source, remove_source
-from catalog.stages.recipe_store import add_recipe
-from catalog.stages.run import run
+from catalog.stages.base.recipe_store import add_recipe
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.contents.manage_sources import find_source, history, move_source, remove_source
+from catalog.stages.engine.run import run
 from catalog.store.runs import begin_run, finish
 
 PER_SOURCE = (

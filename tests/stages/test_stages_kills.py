@@ -16,14 +16,14 @@ import pytest
 from astropy.table import Table
 from sqlalchemy import make_url, text
 
-import catalog.stages.run as run_module
+import catalog.stages.engine.run as run_module
 import catalog.store.door as door
 from catalog.errors import ProjectError
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.project import create_project, open_project
-from catalog.stages.run import run
-from catalog.stages.stage_list import CORE_STAGES
+from catalog.stages.base.project import create_project, open_project
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine.run import run
+from catalog.stages.engine.stage_list import CORE_STAGES
 from catalog.store.integrity import integrity
 
 ROOT = Path(__file__).resolve().parents[2]

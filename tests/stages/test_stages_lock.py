@@ -14,20 +14,20 @@ from sqlalchemy import select
 
 from catalog.errors import ProjectError, UnknownNameError
 from catalog.schema.tables import InputFile, Run
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.manage_observations import list_observations, remove_observation
-from catalog.stages.manage_sources import remove_source
-from catalog.stages.project import create_project, open_project
-from catalog.stages.run import run
-from catalog.stages.run_lock import SILENT, begin_exclusive
+from catalog.stages.base.project import create_project, open_project
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.contents.manage_observations import list_observations, remove_observation
+from catalog.stages.contents.manage_sources import remove_source
+from catalog.stages.engine.run import run
+from catalog.stages.engine.run_lock import SILENT, begin_exclusive
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD = """
 import sys, time
 from pathlib import Path
-from catalog.stages.project import open_project
-from catalog.stages.run_lock import begin_exclusive
+from catalog.stages.base.project import open_project
+from catalog.stages.engine.run_lock import begin_exclusive
 
 with open_project(Path(sys.argv[1])) as project:
     print(begin_exclusive(project, "run", ["extract"]), flush=True)
@@ -142,7 +142,7 @@ def test_run_that_ended_with_an_error_does_not_hold_the_catalog(
         add_observations(project, [small_field.observation(0)])
         add_sources(project, small_field.sources)
         with monkeypatch.context() as patch:
-            patch.setattr("catalog.stages.run.store_batch", failing)
+            patch.setattr("catalog.stages.engine.run.store_batch", failing)
             with pytest.raises(RuntimeError):
                 run(project, ["apertures"], workers=1)
         assert last_runs(project)[-1][1:] == ("failed", {"RuntimeError": 1})

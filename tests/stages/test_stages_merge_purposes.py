@@ -12,9 +12,9 @@ from catalog.apertures.region import region_from_dict
 from catalog.events.event_list import read_event_list
 from catalog.recipes.recipe import recipe_from_content
 from catalog.recipes.shipped import shipped_recipes
-from catalog.stages import merge
-from catalog.stages.recipe_store import store_recipe
-from catalog.stages.run import run
+from catalog.stages.base.recipe_store import store_recipe
+from catalog.stages.engine.run import run
+from catalog.stages.steps import merge
 
 
 def query(project, statement):

@@ -7,7 +7,7 @@ from catalog.errors import SettingsError
 from catalog.events.sky_frame import SkyFrame
 from catalog.export.merged_source_files import HALF_WIDTH, MergedGrid
 from catalog.export.source_files import write_source_files
-from catalog.stages.project import open_project
+from catalog.stages.base.project import open_project
 
 NAMES = {
     "srccat": ("J{name}/{obs}/source_events.fits", "J{name}/merged/source_events.fits"),

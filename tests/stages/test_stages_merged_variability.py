@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from catalog.measure.merged_timing import merged_timing
-from catalog.stages.merged_variability import _epoch, _has_area
+from catalog.stages.steps.merged_variability import _epoch, _has_area
 
 
 def row(start, n, **changes):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import catalog.stages.run as run_module
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.project import create_project, open_project
-from catalog.stages.run import run
+import catalog.stages.engine.run as run_module
+from catalog.stages.base.project import create_project, open_project
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine.run import run
 
 
 def rows_of(small_field):

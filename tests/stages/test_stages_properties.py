@@ -9,9 +9,9 @@ from catalog.calibration.factory import open_calibration
 from catalog.errors import InputFileError, MissingFileError, SettingsError, UnknownNameError
 from catalog.export.styles.acis_extract import acis_extract_files
 from catalog.export.styles.srcflux import srcflux_files
-from catalog.stages.limits import limits_at
-from catalog.stages.recipe_store import stored_recipes
-from catalog.stages.run import run
+from catalog.stages.base.recipe_store import stored_recipes
+from catalog.stages.contents.limits import limits_at
+from catalog.stages.engine.run import run
 from catalog.store.arrays import unpack
 
 OBSERVATION = """SHAPE X Y RA DEC R ROTANG COMPONENT COUNTS ERR_COUNTS AREA EXPOSURE COUNT_RATE COUNT_RATE_ERR

@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-import catalog.stages.apertures as apertures_stage
-import catalog.stages.photometry as photometry_stage
-import catalog.stages.stage_list as stage_list
+import catalog.stages.engine.stage_list as stage_list
+import catalog.stages.steps.apertures as apertures_stage
+import catalog.stages.steps.photometry as photometry_stage
 from catalog.flags import Flag
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.fingerprint import Inputs, fingerprint
-from catalog.stages.manage_sources import move_source, remove_source
-from catalog.stages.project import open_project
-from catalog.stages.run import run
-from catalog.stages.run_log import json_lines
-from catalog.stages.stage_list import CORE_STAGES
-from catalog.stages.stale_reasons import INPUTS, NEVER, NEW_SOURCE, OLDER, count_reasons
-from catalog.stages.work import UnitState
+from catalog.stages.base.fingerprint import Inputs, fingerprint
+from catalog.stages.base.project import open_project
+from catalog.stages.base.stale_reasons import INPUTS, NEVER, NEW_SOURCE, OLDER, count_reasons
+from catalog.stages.base.work import UnitState
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.contents.manage_sources import move_source, remove_source
+from catalog.stages.engine.run import run
+from catalog.stages.engine.run_log import json_lines
+from catalog.stages.engine.stage_list import CORE_STAGES
 
 
 def why(project, stage, **options):

@@ -11,13 +11,13 @@ from catalog.calibration.psf import PsfLibrary
 from catalog.measure.observed_field import ObservedField
 from catalog.recipes.recipe import Recipe, merge_choices, recipe_from_content
 from catalog.recipes.shipped import shipped_recipes
-from catalog.stages.add_observations import add_observations
-from catalog.stages.aperture_neighbours import region_neighbours
-from catalog.stages.apertures import ApertureUnit, find_units, place_sources
-from catalog.stages.calibration_cache import CalibrationKey, psf_of
-from catalog.stages.field_cache import field_key, observed_field
-from catalog.stages.project import create_project, open_project
-from catalog.stages.work import FieldInput, SourceTable, field_inputs
+from catalog.stages.base.calibration_cache import CalibrationKey, psf_of
+from catalog.stages.base.field_cache import field_key, observed_field
+from catalog.stages.base.project import create_project, open_project
+from catalog.stages.base.work import FieldInput, SourceTable, field_inputs
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.steps.aperture_neighbours import region_neighbours
+from catalog.stages.steps.apertures import ApertureUnit, find_units, place_sources
 
 CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "annulus": ("default", {}),

@@ -10,12 +10,12 @@ from sqlalchemy import select
 
 from catalog.errors import InputFileError, MissingFileError
 from catalog.schema.tables import InputFile
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.field_cache import observed_field
-from catalog.stages.remote_files import cache_folder, local_copy, stored_name, url_of
-from catalog.stages.run import run
-from catalog.stages.stage_list import CORE_STAGES
+from catalog.stages.base.field_cache import observed_field
+from catalog.stages.base.remote_files import cache_folder, local_copy, stored_name, url_of
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine.run import run
+from catalog.stages.engine.stage_list import CORE_STAGES
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def test_url_and_copy_belong_together():
 
 
 def local_name(url):
-    from catalog.stages.remote_files import _copy_path
+    from catalog.stages.base.remote_files import _copy_path
 
     return _copy_path(url)
 

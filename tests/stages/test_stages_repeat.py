@@ -7,9 +7,9 @@ from sqlalchemy import func, select
 
 from catalog.errors import InputFileError
 from catalog.schema.tables import MergeMember, Run
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.run import run
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine.run import run
 
 
 def number_of_runs(project):

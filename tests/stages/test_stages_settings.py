@@ -13,10 +13,10 @@ from catalog.errors import MissingFileError
 from catalog.events.event_list import read_event_list
 from catalog.flags import Flag
 from catalog.schema.tables import Run
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.field_cache import observed_field
-from catalog.stages.run import run
+from catalog.stages.base.field_cache import observed_field
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine.run import run
 
 
 def without(content, *tables):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from catalog.errors import UserError
-from catalog.stages.add_sources import add_sources
+from catalog.stages.contents.add_sources import add_sources
 
 
 def add(project, tmp_path, positions, name="list.csv"):

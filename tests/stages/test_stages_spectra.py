@@ -26,13 +26,13 @@ from catalog.schema.tables import (
     Source,
     Spectrum,
 )
-from catalog.stages import spectra
-from catalog.stages.add_observations import add_observations
-from catalog.stages.add_sources import add_sources
-from catalog.stages.project import create_project, open_project
-from catalog.stages.recipe_store import add_recipe
-from catalog.stages.run import run
-from catalog.stages.stored_spectra import load_spectra
+from catalog.stages.base.project import create_project, open_project
+from catalog.stages.base.recipe_store import add_recipe
+from catalog.stages.contents.add_observations import add_observations
+from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine.run import run
+from catalog.stages.steps import spectra
+from catalog.stages.steps.stored_spectra import load_spectra
 from catalog.store.runs import begin_run, finish
 
 
@@ -234,7 +234,7 @@ def test_a_new_version_gives_the_same_rows(finished_project, copy_of, dump, diff
 
 
 def test_moving_a_source_changes_its_spectra_alone(finished_project, copy_of):
-    from catalog.stages.manage_sources import move_source
+    from catalog.stages.contents.manage_sources import move_source
 
     with copy_of(finished_project) as project:
         before = {(item.source_id, item.obs_id): item for item in stored(project)}
@@ -255,7 +255,7 @@ def test_moving_a_source_changes_its_spectra_alone(finished_project, copy_of):
 
 
 def test_removing_a_source_removes_its_spectra(finished_project, copy_of):
-    from catalog.stages.manage_sources import remove_source
+    from catalog.stages.contents.manage_sources import remove_source
 
     with copy_of(finished_project) as project:
         before = count(project, Spectrum)

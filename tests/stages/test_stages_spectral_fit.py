@@ -14,12 +14,12 @@ from catalog.export.spectra_selection import select_spectra
 from catalog.export.styles.srcflux import srcflux_files
 from catalog.recipes.recipe import merge_choices, recipe_from_content
 from catalog.schema.tables import Merge, Source, SpectralFit, SpectralFlux, WorkUnit
-from catalog.stages.live_fits import FitRequest, fit_source
-from catalog.stages.project import open_project
-from catalog.stages.recipe_store import add_recipe
-from catalog.stages.run import due_stages, run
-from catalog.stages.spectral_fit_rows import AUTOMATIC, choose_model
-from catalog.stages.stage_list import COMMON_STAGES, STAGES
+from catalog.stages.base.project import open_project
+from catalog.stages.base.recipe_store import add_recipe
+from catalog.stages.contents.live_fits import FitRequest, fit_source
+from catalog.stages.engine.run import due_stages, run
+from catalog.stages.engine.stage_list import COMMON_STAGES, STAGES
+from catalog.stages.steps.spectral_fit_rows import AUTOMATIC, choose_model
 from catalog.store.runs import begin_run, finish
 
 STAGE = "spectral_fit"
@@ -224,7 +224,7 @@ def test_a_thermal_model_wants_a_table(finished_project, copy_of):
 
 
 def test_without_sherpa_it_says_once_what_to_install(finished_project, copy_of, monkeypatch):
-    monkeypatch.setattr("catalog.stages.spectral_fit.find_spec", lambda _name: None)
+    monkeypatch.setattr("catalog.stages.steps.spectral_fit.find_spec", lambda _name: None)
     monkeypatch.delitem(sys.modules, "catalog.measure.spectral_sherpa", raising=False)
     for name in [name for name in sys.modules if name.split(".")[0] == "sherpa"]:
         monkeypatch.setitem(sys.modules, name, None)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from catalog.calibration.arf_file import AncillaryResponse, write_arf
 from catalog.errors import CalibrationError, UnknownNameError
 from catalog.schema.tables import BandRow, EventSet, Extraction, Measurement, Observation, Source
-from catalog.stages.run import run
+from catalog.stages.engine.run import run
 
 
 def write_flat_arf(path, area):

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from catalog.export.styles.rows import StyleColumn, StyleRows
 from catalog.schema.tables import BandRow, Merge, Recipe, SpectralFit, SpectralFlux
-from catalog.stages.fit_spectra import JOINT, MERGED
+from catalog.stages.steps.fit_spectra import JOINT, MERGED
 
 _ENDS = (("", ""), ("_LO", "_lolim"), ("_HI", "_hilim"))
 _PARAMETERS = (

@@ -23,7 +23,7 @@ from catalog.export.styles.merged_places import used_observations
 from catalog.export.styles.rows import StyleColumn, StyleRows, detection_rows, merged_rows
 from catalog.measure.placement import nominal_frame
 from catalog.recipes.recipe import Recipe
-from catalog.stages.fit_spectra import JOINT, MERGED
+from catalog.stages.steps.fit_spectra import JOINT, MERGED
 
 Array = NDArray[np.float64]
 SKY_PIXEL = 0.492

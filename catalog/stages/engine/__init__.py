@@ -1,0 +1,1 @@
+"""Running stages: what is stale, who computes it, locks, logs, reports."""

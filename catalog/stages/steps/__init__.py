@@ -1,0 +1,1 @@
+"""The stages themselves: what each reads, computes and stores."""
