@@ -1,6 +1,6 @@
 """A synthetic survey of the size of CSC 2.1: loaded, queried and exported; speed of each.
 
-Run: python benchmarks/survey.py [--sources 400000] [--database URL] [--keep]; docs/performance.md keeps its
+Run: python benchmarks/survey.py [--sources 400000] [--database URL]; docs/performance.md keeps its
 figures. 3.25 detections a source, 5 bands; fixed seed. The rows are drawn at random, with each column filled
 as a run would fill it, and pass the one write door. Rates are of the door alone: what it takes to draw the
 numbers is not counted. Without --database a SQLite file in a temporary folder is used and removed.

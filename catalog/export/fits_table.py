@@ -12,7 +12,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from catalog.export.astropy_table import ascii_only
+from catalog.export.astropy_table import ascii_cells, ascii_only
 from catalog.export.fits_checksum import data_sum, sign
 from catalog.export.table import Column, ExportTable
 from catalog.schema.column import ColumnDefinition
@@ -81,7 +81,7 @@ def _column(definition: ColumnDefinition, values: Column) -> _FitsColumn:
         truths = np.where(values.filled(False), ord("T"), ord("F")).astype(np.uint8)
         cells = np.where(np.ma.getmaskarray(values), np.uint8(0), truths)
     else:
-        cells = np.array([ascii_only(cell) for cell in values.filled("")], dtype=np.str_).astype(np.bytes_)
+        cells = ascii_cells(values.filled(""))
         width = max(cells.dtype.itemsize, 1)
         form, kind = f"{width}A", f"S{width}"
         values = np.ma.MaskedArray(cells, mask=False)

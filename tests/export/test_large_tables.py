@@ -11,8 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits, votable
+from hypothesis import given
+from hypothesis import strategies as st
 
 from catalog.export import fits_table
+from catalog.export.astropy_table import ascii_cells, ascii_only
 from catalog.export.fits_checksum import add_words
 from catalog.export.fits_table import fits_bytes, fits_pieces
 from catalog.export.table import Column, ExportTable
@@ -131,3 +134,15 @@ def test_a_large_fits_file_is_never_whole_in_memory(tmp_path: Path) -> None:
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     assert path.stat().st_size > 1e8
     assert grown < 0.7 * path.stat().st_size
+
+
+TEXTS = st.lists(
+    st.text(st.sampled_from("aZ0 \t\n\r\x1c\x85\u2003é") | st.characters(exclude_characters="\0"), max_size=6),
+    max_size=6,
+)
+
+
+@given(TEXTS)
+def test_texts_of_a_column_are_those_one_by_one(texts: list[str]) -> None:
+    cells = ascii_cells(np.array(texts, dtype=np.str_))
+    assert [cell.decode("ascii") for cell in cells.tolist()] == [ascii_only(text) for text in texts]
