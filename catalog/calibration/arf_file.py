@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from catalog.errors import CalibrationError, MissingFileError
@@ -60,6 +59,8 @@ def read_arf(path: str | Path) -> AncillaryResponse:
     CalibrationError
         When it is no ARF, or its energies or areas make no sense (code CALIBRATION_FILE).
     """
+    from astropy.io import fits
+
     path = Path(path)
     if not path.is_file():
         raise MissingFileError("no such effective area file", path, "give the path of an OGIP ARF")
@@ -137,6 +138,8 @@ def write_arf(path: str | Path, arf: AncillaryResponse, *, overwrite: bool = Fal
 
     The keywords of the OGIP standard are set; `arf.keywords` come on top, FRACEXPO from its attribute.
     """
+    from astropy.io import fits
+
     columns = [
         fits.Column("ENERG_LO", "E", unit="keV", array=arf.energy_lo),
         fits.Column("ENERG_HI", "E", unit="keV", array=arf.energy_hi),

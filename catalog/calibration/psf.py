@@ -148,18 +148,26 @@ class PsfLibrary:
         self, theta: ArrayLike, phi: ArrayLike, energy: ArrayLike, radius: ArrayLike
     ) -> NDArray[np.float64]:
         """Fraction of all photons within a radius (arcsec) of the true position; inverse of `radius`."""
-        arrays = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in (theta, phi, energy, radius)))
-        known = ~np.isnan(np.sum(arrays, axis=0)).ravel()
-        curve = self._curve(*(np.where(known, a.ravel(), 1.0) for a in arrays[:3]))
-        wanted = arrays[3].ravel()
-        result = np.array(
-            [np.interp(value, row, self.fraction) for value, row in zip(wanted, curve, strict=True)]
-        )
+        place = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in (theta, phi, energy)))
+        within = np.asarray(radius, dtype=float)
+        shape = np.broadcast_shapes(place[0].shape, within.shape)
+        known = ~np.isnan(np.sum(place, axis=0))
+        # Radii at one place ask for its curve once.
+        curve = self._curve(*(np.where(known, a, 1.0).ravel() for a in place))
+        of_curve = np.broadcast_to(np.arange(len(curve)).reshape(place[0].shape), shape).ravel()
+        wanted = np.broadcast_to(within, shape).ravel()
+        order = np.argsort(of_curve, kind="stable")
+        ends = np.cumsum(np.bincount(of_curve, minlength=len(curve))).tolist()
+        result = np.empty(wanted.size)
+        for row, begin, end in zip(curve, [0, *ends], ends, strict=False):
+            result[order[begin:end]] = np.interp(wanted[order[begin:end]], row, self.fraction)
+        core, edge = curve[of_curve, 0], curve[of_curve, -1]
         first, last = self.fraction[0], self.fraction[-1]
-        result = np.where(wanted < curve[:, 0], first * (wanted / curve[:, 0]) ** 2, result)
+        result = np.where(wanted < core, first * (wanted / core) ** 2, result)
         with np.errstate(divide="ignore"):
-            result = np.where(wanted > curve[:, -1], 1 - (1 - last) * curve[:, -1] / wanted, result)
-        return np.where(known, result, np.nan).reshape(arrays[0].shape)
+            result = np.where(wanted > edge, 1 - (1 - last) * edge / wanted, result)
+        valid = known.ravel()[of_curve] & ~np.isnan(wanted)
+        return np.where(valid, result, np.nan).reshape(shape)
 
     def stamp(self, theta: float, phi: float, energy: float, roll: float = 0.0) -> PsfStamp:
         """PSF image in the sky frame.

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from catalog.calibration.redistribution import Redistribution
@@ -30,6 +29,8 @@ def read_rmf(path: str | Path) -> Redistribution:
     CalibrationError
         When it is no RMF or its parts disagree (code CALIBRATION_FILE).
     """
+    from astropy.io import fits
+
     path = Path(path)
     if not path.is_file():
         raise MissingFileError("no such redistribution file", path, "give the path of an OGIP RMF")
@@ -124,6 +125,8 @@ def write_rmf(
     overwrite
         Whether to replace a file.
     """
+    from astropy.io import fits
+
     groups = [_row_groups(row.astype(float), threshold) for row in response.matrix]
     starts = np.empty(len(groups), dtype=object)
     lengths = np.empty(len(groups), dtype=object)

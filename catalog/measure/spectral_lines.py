@@ -8,8 +8,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.measure.spectral_background_kernels import linear_background, linear_level
-
 Array = NDArray[np.float64]
 
 _ALONE = 1e30
@@ -40,6 +38,8 @@ class Lines:
     @property
     def level(self) -> Array:
         """Counts of each point, shape (n,)."""
+        from catalog.measure.spectral_background_kernels import linear_level
+
         return np.asarray(linear_level(self.start, self.left, self.share, self.width))
 
     @cached_property
@@ -66,6 +66,9 @@ def lines_through(
     per_vertex, most
         Counts for each further vertex, and vertices at most.
     """
+    # Compiled code: imported late, so that planning spectra takes no time.
+    from catalog.measure.spectral_background_kernels import linear_background
+
     total = float(counts.sum())
     if not total > 0:
         return None

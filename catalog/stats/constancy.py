@@ -87,7 +87,7 @@ def constancy(
         Fewer than two observations.
     """
     # Compiled code: imported late, so that commands without timing start fast.
-    from catalog.stats.constancy_kernels import likelihood_ratio
+    from catalog.stats.constancy_kernels import chi_square, likelihood_ratio
 
     arrays = [np.ascontiguousarray(value, dtype=float) for value in (n, m, f, g, r)]
     if arrays[0].size < 2:
@@ -99,28 +99,9 @@ def constancy(
         flux, ratio = likelihood_ratio(arrays[0], arrays[1], *exposed, arrays[4], area_error)
         if ratio < best_ratio:
             best_ratio, best_flux = float(ratio), float(flux)
-        best_chi2 = min(best_chi2, _chi_square(arrays[0], arrays[1], *exposed, arrays[4], area_error))
+        best_chi2 = min(best_chi2, chi_square(arrays[0], arrays[1], *exposed, arrays[4], area_error))
     freedom = arrays[0].size - 1
     return Constancy(best_flux, log10_chi2_sf(best_ratio, freedom), log10_chi2_sf(best_chi2, freedom))
-
-
-def _chi_square(n: Array, m: Array, f: Array, g: Array, r: Array, error: float) -> float:
-    """Chi-square of the background-subtracted fluxes against their weighted mean, errors at that mean."""
-    scale = f - g / r
-    usable = scale > 0
-    if np.count_nonzero(usable) < 2:
-        return 0.0
-    n, m, r, scale = n[usable], m[usable], r[usable], scale[usable]
-    net, background = n - m / r, (m + 0.5) / r
-
-    def variance(flux: float) -> Array:
-        return np.maximum(flux * scale + background * (1 + 1 / r), 0.25) + (error * flux * scale) ** 2
-
-    flux = max(net.sum() / scale.sum(), 0.0)
-    for _ in range(20):
-        spread = variance(flux)
-        flux = max(float(np.sum(net * scale / spread) / np.sum(scale**2 / spread)), 0.0)
-    return float(np.sum((net - flux * scale) ** 2 / variance(flux)))
 
 
 def log10_chi2_sf(value: float, freedom: int) -> float:

@@ -12,6 +12,8 @@ from catalog.stats.compiled import compiled
 Array = NDArray[np.float64]
 
 _GOLDEN = 0.3819660112501051
+_PASSES = 20
+"""Weighted means, each with the errors expected at the one before."""
 
 
 @compiled
@@ -100,3 +102,43 @@ def likelihood_ratio(n: Array, m: Array, f: Array, g: Array, r: Array, error: fl
         free += maximum(n[one], m[one], f[one], g[one], r[one], error)[1]
     flux, value = maximum(n, m, f, g, r, error)
     return flux, max(0.0, 2.0 * (free - value))
+
+
+@compiled
+def expected_variance(s: float, m: float, scale: float, r: float, error: float) -> float:
+    """Variance of the net counts at a flux s; `scale` is what the flux adds to them."""
+    background = (m + 0.5) / r
+    return max(s * scale + background * (1.0 + 1.0 / r), 0.25) + (error * s * scale) ** 2
+
+
+@compiled
+def chi_square(n: Array, m: Array, f: Array, g: Array, r: Array, error: float) -> float:
+    """Chi-square of the background-subtracted fluxes against their weighted mean, errors at that mean.
+
+    Observations whose background region sees more of the source than the aperture do not count.
+    """
+    scale = f - g / r
+    usable = 0
+    net_sum, scale_sum = 0.0, 0.0
+    for i in range(n.size):
+        if scale[i] > 0.0:
+            usable += 1
+            net_sum += n[i] - m[i] / r[i]
+            scale_sum += scale[i]
+    if usable < 2:
+        return 0.0
+    flux = max(net_sum / scale_sum, 0.0)
+    for _ in range(_PASSES):
+        net_sum, scale_sum = 0.0, 0.0
+        for i in range(n.size):
+            if scale[i] > 0.0:
+                variance = expected_variance(flux, m[i], scale[i], r[i], error)
+                net_sum += (n[i] - m[i] / r[i]) * scale[i] / variance
+                scale_sum += scale[i] ** 2 / variance
+        flux = max(net_sum / scale_sum, 0.0)
+    total = 0.0
+    for i in range(n.size):
+        if scale[i] > 0.0:
+            miss = n[i] - m[i] / r[i] - flux * scale[i]
+            total += miss**2 / expected_variance(flux, m[i], scale[i], r[i], error)
+    return total

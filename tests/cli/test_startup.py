@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from command_line import run_script
 
+from catalog.stages.engine.stage_list import COMMON_STAGES
+
 HEAVY = (
     "astropy",
     "numba",
@@ -70,3 +72,8 @@ def test_a_run_with_nothing_to_do_loads_no_compiler_and_no_reader_of_files(finis
     loaded = loaded_by("from cli.main import main; assert main(['run']) == 0")
     assert "sqlalchemy" in loaded
     assert not loaded & {"numba", "astropy", "xraydb"}
+
+
+def test_planning_any_common_stage_loads_neither() -> None:
+    stages = [f"catalog.stages.steps.{stage}" for stage in COMMON_STAGES]
+    assert not loaded_by(f"import {', '.join(stages)}") & {"numba", "astropy", "xraydb"}

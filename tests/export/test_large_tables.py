@@ -137,7 +137,9 @@ def test_a_large_fits_file_is_never_whole_in_memory(tmp_path: Path) -> None:
 
 
 TEXTS = st.lists(
-    st.text(st.sampled_from("aZ0 \t\n\r\x1c\x85\u2003é") | st.characters(exclude_characters="\0"), max_size=6),
+    st.text(
+        st.sampled_from("aZ0 \t\n\r\x1c\x85\u2003é") | st.characters(exclude_characters="\0"), max_size=6
+    ),
     max_size=6,
 )
 

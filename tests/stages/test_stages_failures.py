@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-import catalog.stages.engine.run as run_module
 import catalog.stages.steps.extract as extract_stage
 import catalog.stages.steps.variability as variability_stage
 from catalog.flags import Flag
@@ -20,6 +19,7 @@ from catalog.schema.tables import Run
 from catalog.stages.base.project import open_project
 from catalog.stages.contents.add_observations import add_observations
 from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine import computing
 from catalog.stages.engine.run import run
 from catalog.stages.engine.status import status
 
@@ -139,7 +139,7 @@ def test_failure_in_a_worker_process(
     empty_project, small_field, copy_of, dump, differences, reference, monkeypatch
 ):
     """An aperture without any pixel of a stamp: made to fail where a patch cannot reach, by its own data."""
-    monkeypatch.setattr(run_module, "WORTH_A_POOL", 1)
+    monkeypatch.setattr(computing, "WORTH_A_POOL", 0.0)
     original = extract_stage._aperture
     spoilt = []
 
@@ -164,12 +164,13 @@ CRASH = """
 import os, signal, sys
 from contextlib import contextmanager
 from pathlib import Path
+from catalog.stages.engine import computing
 import catalog.stages.engine.run as run_module
 import catalog.stages.steps.variability as variability_stage
 import catalog.store.door as door
 from catalog.stages.base.project import open_project
 
-run_module.BATCH = 4
+computing.BATCH = 4
 left, inside = int(sys.argv[2]), sys.argv[3] == "inside"
 original = door.Store.write
 

@@ -16,12 +16,12 @@ import pytest
 from astropy.table import Table
 from sqlalchemy import make_url, text
 
-import catalog.stages.engine.run as run_module
 import catalog.store.door as door
 from catalog.errors import ProjectError
 from catalog.stages.base.project import create_project, open_project
 from catalog.stages.contents.add_observations import add_observations
 from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine import computing
 from catalog.stages.engine.run import run
 from catalog.stages.engine.stage_list import CORE_STAGES
 from catalog.store.integrity import integrity
@@ -58,7 +58,7 @@ def dying(transaction, inside):
         if left[0] == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    door.Store.write, run_module.BATCH = write, 5
+    door.Store.write, computing.BATCH = write, 5
     yield
 
 
@@ -169,7 +169,7 @@ def stopping(server, transaction, inside):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(door.Store, "write", write)
-        patch.setattr(run_module, "BATCH", 5)
+        patch.setattr(computing, "BATCH", 5)
         yield
 
 

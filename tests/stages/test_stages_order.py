@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import catalog.stages.engine.run as run_module
 from catalog.stages.base.project import create_project, open_project
 from catalog.stages.contents.add_observations import add_observations
 from catalog.stages.contents.add_sources import add_sources
+from catalog.stages.engine import computing
 from catalog.stages.engine.run import run
 
 
@@ -31,7 +31,7 @@ def reference_dump(finished_project, dump):
 def test_order_of_adding(
     empty_project, small_field, copy_of, dump, differences, reference_dump, tmp_path, monkeypatch, batch
 ):
-    monkeypatch.setattr(run_module, "BATCH", batch)
+    monkeypatch.setattr(computing, "BATCH", batch)
     rows = rows_of(small_field)
     np.random.default_rng(8).shuffle(rows)
     with copy_of(empty_project) as project:
@@ -88,11 +88,11 @@ def test_stage_by_stage(empty_project, small_field, copy_of, dump, differences, 
 def test_number_of_workers(
     empty_project, small_field, copy_of, dump, differences, reference_dump, monkeypatch
 ):
-    monkeypatch.setattr(run_module, "WORTH_A_POOL", 1)
-    monkeypatch.setattr(run_module, "BATCH", 5)
+    monkeypatch.setattr(computing, "WORTH_A_POOL", 0.0)
+    monkeypatch.setattr(computing, "BATCH", 5)
     opened = []
-    original = run_module.open_executor
-    monkeypatch.setattr(run_module, "open_executor", lambda *args: opened.append(args[0]) or original(*args))
+    original = computing.open_executor
+    monkeypatch.setattr(computing, "open_executor", lambda *args: opened.append(args[0]) or original(*args))
     with copy_of(empty_project) as project:
         add_observations(project, [small_field.observation(0), small_field.observation(1)])
         add_sources(project, small_field.sources)

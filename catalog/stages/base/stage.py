@@ -204,8 +204,8 @@ class Stage:
     extra
         Optional library that it needs, by the name of srccat's extra: such a stage runs when it is named, and
         from then on with the others.
-    slow
-        Whether a unit takes so long that worker processes are worth their start from few units on.
+    seconds
+        What a unit takes about, on one core: decides whether worker processes are worth their start.
     """
 
     name: str
@@ -213,7 +213,7 @@ class Stage:
     core: bool = False
     keeps_equal: bool = True
     extra: str = ""
-    slow: bool = False
+    seconds: float = field(kw_only=True)
 
     @property
     def file(self) -> str:

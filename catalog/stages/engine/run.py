@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import select
@@ -18,7 +17,8 @@ from catalog.stages.base.stage import Place, Result, Stage, Survey
 from catalog.stages.base.stale_reasons import count_reasons, stale_units
 from catalog.stages.base.work import field_inputs, source_table, unit_states
 from catalog.stages.engine.chip_rows import checked_rows, outdated, refresh
-from catalog.stages.engine.executor import Executor, SerialExecutor, open_executor, worker_count
+from catalog.stages.engine.computing import Computing, batch_size, seconds_ahead
+from catalog.stages.engine.executor import worker_count
 from catalog.stages.engine.hydrogen_columns import hydrogen_columns
 from catalog.stages.engine.pairs import drop_pairs, find_pairs, lost_pairs
 from catalog.stages.engine.run_lock import begin_exclusive, mark_killed
@@ -28,15 +28,8 @@ from catalog.stages.engine.stage_list import ALL, COMMON_STAGES, CORE_STAGES, ST
 from catalog.stages.engine.unit_batches import StaleUnits, compute_batches, store_batch
 from catalog.store.runs import end_run
 
-BATCH = 250
-"""Units computed and committed together: what a killed run loses at most, per stage and worker."""
 PRELOAD = ("catalog.stages.engine.worker_start",)
 """Modules that the server of worker processes imports once for all of them, besides the stages."""
-WORTH_A_POOL = 200
-"""Units below which starting worker processes costs more than they save."""
-
-SLOW_BATCH, SLOW_WORTH_A_POOL = 10, 20
-"""The same for stages whose units take a good part of a second."""
 
 Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Progress: called with a description and a number of units, gives a function that counts them."""
@@ -94,7 +87,7 @@ def run(
     address = scheduler or (settings.scheduler if workers is None else None)
     number = worker_count(workers if workers is not None else settings.workers)
     preload = (*PRELOAD, *(stage.file for stage in chosen))
-    computing = _Computing(number, address, preload)
+    computing = Computing(number, address, preload)
     return _Run(project, chosen, recipes, dry_run, computing, (track, log)).execute()
 
 
@@ -125,26 +118,6 @@ def survey_of(project: Project) -> Survey:
     )
 
 
-@dataclass
-class _Computing:
-    """Who computes: opened when it is first worth it."""
-
-    workers: int
-    scheduler: str | None
-    preload: Sequence[str]
-    stack: ExitStack = field(default_factory=ExitStack)
-    opened: Executor | None = None
-
-    def of(self, size: int, slow: bool) -> Executor:
-        """The executor for so many units."""
-        least = SLOW_WORTH_A_POOL if slow else WORTH_A_POOL
-        if size < least and self.scheduler is None:
-            return SerialExecutor()
-        if self.opened is None:
-            self.opened = self.stack.enter_context(open_executor(self.workers, self.preload, self.scheduler))
-        return self.opened
-
-
 class _Run:
     """State of one execution: its run row is made when the first stale unit is found."""
 
@@ -154,7 +127,7 @@ class _Run:
         stages: Sequence[Stage],
         recipes: Sequence[str],
         dry_run: bool,
-        computing: _Computing,
+        computing: Computing,
         observers: tuple[Track, Log],
     ) -> None:
         self.project = project
@@ -178,7 +151,7 @@ class _Run:
         """Do all; a run that an error or the user ends is recorded as failed."""
         with ExitStack() as stack:
             stack.push(self._note_error)
-            stack.enter_context(self.computing.stack)
+            stack.enter_context(self.computing)
             self._refresh_chips()
             for stored in self.recipes:
                 self._one_recipe(stored)
@@ -223,8 +196,11 @@ class _Run:
             lost = lost_pairs(self.project.store, stored.id, survey.pairs, survey.sources)
             if any(lost.values()):
                 drop_pairs(self.project.store, self.run_id, lost)
-        for item in survey.fields:
-            place = Place(survey, stored, item)
+        places = [Place(survey, stored, item) for item in survey.fields]
+        if not self.dry_run:
+            with self.project.store.read() as connection:
+                self.computing.prepare(seconds_ahead(connection, places, self.stages))
+        for place in places:
             for stage in self.stages:
                 if not stage.everywhere:
                     self._one_stage(stage, place)
@@ -251,9 +227,6 @@ class _Run:
         """Find out what is stale, and why."""
         with self.project.store.read() as connection:
             states = unit_states(connection, stage.name, place.recipe_id, place.scope)
-            if not states and not self.dry_run:
-                # All is stale: workers start while this process plans.
-                self.computing.of(place.size, stage.slow)
             plan = stage.work.plan(connection, place)
             stale = {} if plan.is_current else stale_units(plan.wanted, states)
             why: Mapping[str, int] = {}
@@ -267,9 +240,9 @@ class _Run:
 
     def _compute(self, units: StaleUnits, count: StageCount) -> None:
         """Compute and store what is stale."""
-        slow, number = units.stage.slow, len(units.stale)
-        run_id, executor = self.run_id, self.computing.of(number, slow)
-        size = SLOW_BATCH if slow else _batch_size(number, executor.workers)
+        seconds, number = units.stage.seconds, len(units.stale)
+        run_id, executor = self.run_id, self.computing.executor(number * seconds)
+        size = batch_size(number, executor.workers, seconds)
         with self.track(_title(count), number) as advance:
             for results in compute_batches(self.project.store, units, executor, size, count.times):
                 with count.times.spent_on("storing"):
@@ -286,11 +259,6 @@ class _Run:
             self.log(
                 "failure", **where, source_id=result.source_id, reason=result.reason, message=result.message
             )
-
-
-def _batch_size(number: int, workers: int) -> int:
-    """Units per batch: several for each worker, so that all are busy to the end."""
-    return BATCH if workers == 1 else max(1, min(BATCH, -(-number // (4 * workers))))
 
 
 def _title(count: StageCount) -> str:

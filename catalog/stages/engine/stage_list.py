@@ -5,18 +5,18 @@ from __future__ import annotations
 from catalog.stages.base.stage import Stage
 
 ALL = (
-    Stage("apertures", core=True),
-    Stage("extract", core=True),
+    Stage("apertures", core=True, seconds=0.003),
+    Stage("extract", core=True, seconds=0.006),
     # Extraction overwrites the flags of the rows that photometry fills.
-    Stage("photometry", core=True, keeps_equal=False),
-    Stage("properties"),
-    Stage("variability"),
-    Stage("spectra"),
-    Stage("merge", everywhere=True, core=True, keeps_equal=False),
-    Stage("merged_properties", everywhere=True, keeps_equal=False),
-    Stage("merged_variability", everywhere=True, keeps_equal=False),
+    Stage("photometry", core=True, keeps_equal=False, seconds=0.005),
+    Stage("properties", seconds=0.005),
+    Stage("variability", seconds=0.015),
+    Stage("spectra", seconds=0.003),
+    Stage("merge", everywhere=True, core=True, keeps_equal=False, seconds=0.001),
+    Stage("merged_properties", everywhere=True, keeps_equal=False, seconds=0.005),
+    Stage("merged_variability", everywhere=True, keeps_equal=False, seconds=0.001),
     # The merge replaces the rows that fits hang on.
-    Stage("spectral_fit", everywhere=True, keeps_equal=False, extra="spectral", slow=True),
+    Stage("spectral_fit", everywhere=True, keeps_equal=False, extra="spectral", seconds=0.3),
 )
 """Stages of an event set first, then those over all observations; each builds on those before it."""
 STAGES = tuple(stage.name for stage in ALL)

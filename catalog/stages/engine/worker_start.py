@@ -12,7 +12,6 @@ if sys.platform == "linux":
     ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 # The imports themselves are the purpose.
-import astropy.io.fits  # noqa: E402
 import scipy.ndimage  # noqa: E402, F401
 
 import catalog.calibration.psf_blur_kernels  # noqa: E402
