@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Boolean, Connection, Engine, Table, inspect, text
+from sqlalchemy.exc import IntegrityError
 
 from catalog.errors import ProjectError
 from catalog.schema.tables import METADATA
+from catalog.store.bare_tables import bare_tables
 from catalog.store.bulk import Block, finite_check, load
 from catalog.store.database_errors import explained, where_is
 from catalog.store.door import Store
@@ -38,13 +40,24 @@ def copy_catalog(source: Store, target: Engine, progress: Progress | None = None
     Raises
     ------
     ProjectError
-        The target is not empty (TARGET_NOT_EMPTY), cannot be opened or written, or has no space left.
+        The target is not empty (TARGET_NOT_EMPTY), cannot be opened or written, or has no space left; the
+        catalog has rows that refer to rows which are not there (DAMAGED).
     """
     with explained(target), _empty_target(target) as into, source.read() as connection:
         migrate_within(into)
         copied = {}
-        for table in METADATA.sorted_tables:
-            copied[table.name] = _copy_table(connection, into, table, progress)
+        try:
+            with bare_tables(into):
+                for table in METADATA.sorted_tables:
+                    copied[table.name] = _copy_table(connection, into, table, progress)
+        except IntegrityError as error:
+            reason = str(error.orig).splitlines()[0]
+            raise ProjectError(
+                f"rows refer to rows that are not there ({reason})",
+                source.where,
+                "see `srccat db check`; the target is left empty",
+                code="DAMAGED",
+            ) from error
         _continue_sequences(into)
         arrived = row_counts(into)
         if arrived != copied:
@@ -85,24 +98,42 @@ def _empty_target(target: Engine) -> Iterator[Connection]:
 
 
 def _copy_table(connection: Connection, into: Connection, table: Table, progress: Progress | None) -> int:
-    quote = into.dialect.identifier_preparer.quote
-    names = tuple(column.name for column in table.columns)
-    # Read without our types: what the drivers exchange is the same on both engines, but for truth values.
-    statement = text(f"SELECT {', '.join(map(quote, names))} FROM {table.name} ORDER BY id")
-    truths = [i for i, column in enumerate(table.columns) if isinstance(column.type, Boolean)]
-    result = connection.execution_options(yield_per=BATCH).execute(statement)
-    refuse = finite_check(table, names)
-    copied = 0
-    for part in result.partitions():
-        values: list[tuple[Any, ...]] = [tuple(row) for row in part]
-        if truths:
-            values = [_with_truths(row, truths) for row in values]
-        refuse(values)
-        load(into, Block(table, names, values))
-        copied += len(values)
-        if progress is not None:
-            progress(table.name, len(values))
-    return copied
+    # One statement for all rows: each further one of a transaction makes PostgreSQL slower at foreign keys.
+    rows = _Rows(connection, into, table, progress)
+    load(into, Block(table, rows.names, rows))
+    return rows.copied
+
+
+class _Rows:
+    """Rows of a table as the other driver takes them, read and checked in batches."""
+
+    def __init__(
+        self, connection: Connection, into: Connection, table: Table, progress: Progress | None
+    ) -> None:
+        self.connection = connection
+        self.into = into
+        self.table = table
+        self.progress = progress
+        self.names = tuple(column.name for column in table.columns)
+        self.copied = 0
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        quote = self.into.dialect.identifier_preparer.quote
+        # Read without our types: what the drivers exchange is the same on both engines, but for truth values.
+        listed = ", ".join(map(quote, self.names))
+        statement = text(f"SELECT {listed} FROM {self.table.name} ORDER BY id")
+        truths = [i for i, column in enumerate(self.table.columns) if isinstance(column.type, Boolean)]
+        refuse = finite_check(self.table, self.names)
+        result = self.connection.execution_options(yield_per=BATCH).execute(statement)
+        for part in result.partitions():
+            values: list[tuple[Any, ...]] = [tuple(row) for row in part]
+            if truths:
+                values = [_with_truths(row, truths) for row in values]
+            refuse(values)
+            yield from values
+            self.copied += len(values)
+            if self.progress is not None:
+                self.progress(self.table.name, len(values))
 
 
 def _with_truths(row: tuple[Any, ...], truths: list[int]) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Engine, func, inspect, select, text
 from store_rows import open_store
 
 from catalog.errors import ProjectError
@@ -96,6 +96,40 @@ def test_the_copy_is_the_same(filled: Store, target: Engine, monkeypatch: pytest
 
 def float_or_same(value: Any) -> Any:
     return int(value) if isinstance(value, bool) else value
+
+
+def test_the_copy_has_all_foreign_keys_and_indexes(filled: Store, target: Engine) -> None:
+    copy_catalog(filled, target)
+    found = inspect(target)
+    for name, table in METADATA.tables.items():
+        keys = {
+            (key.name, *key.column_keys, key.referred_table.name, key.ondelete)
+            for key in table.foreign_key_constraints
+        }
+        assert keys == {
+            (key["name"], *key["constrained_columns"], key["referred_table"], key["options"].get("ondelete"))
+            for key in found.get_foreign_keys(name)
+        }
+        unique = {key["name"] for key in found.get_unique_constraints(name)}
+        indexes = {index["name"] for index in found.get_indexes(name)} - unique
+        assert indexes == {index.name for index in table.indexes}
+
+
+def test_rows_that_hang_on_nothing_are_refused(filled: Store, target: Engine) -> None:
+    """Another program, without foreign keys, took rows away."""
+    statements = {
+        "sqlite": ("PRAGMA query_only = OFF", "PRAGMA foreign_keys = OFF", "DELETE FROM extraction"),
+        "postgresql": ("SET session_replication_role = replica", "DELETE FROM extraction"),
+    }[filled.engine.dialect.name]
+    driver = filled.engine.raw_connection()
+    for statement in statements:
+        driver.cursor().execute(statement)
+    driver.commit()
+    driver.invalidate()
+    with pytest.raises(ProjectError, match="refer to rows that are not there") as caught:
+        copy_catalog(filled, target)
+    assert caught.value.code == "DAMAGED"
+    assert not inspect(target).get_table_names()
 
 
 def test_there_and_back(filled: Store, target: Engine, tmp_path: Path) -> None:
