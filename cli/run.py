@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -65,12 +63,14 @@ def run_command(
     from catalog.stages.engine.run import due_stages, run
     from catalog.stages.engine.run_log import json_lines
     from catalog.stages.engine.stage_list import COMMON_STAGES
+    from cli.interruption import Interruption
     from cli.progress import progress
 
     if workers is not None and scheduler is not None:
         raise typer.BadParameter("the workers of a scheduler are its own: leave out --workers")
-    # A batch system ends a job so: as with Ctrl-C, what was finished is stored and the run is closed.
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Ctrl-C, or a batch system that ends a job: what was finished is stored and the run is closed.
+    interruption = Interruption()
+    interruption.listen()
     with open_project(project_dir(project)) as opened, json_lines(log) as note:
         chosen = COMMON_STAGES if stages == ["all"] else stages or due_stages(opened)
         report = run(
@@ -80,7 +80,7 @@ def run_command(
             workers=workers,
             scheduler=scheduler,
             dry_run=dry_run,
-            track=progress(),
+            track=interruption.heeded(progress()),
             log=note,
         )
     if as_json:
@@ -88,10 +88,6 @@ def run_command(
     else:
         _describe(report, dry_run)
     return 1 if report.failed else 0
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _plain(report: RunReport) -> dict[str, object]:

@@ -204,6 +204,32 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 if __name__ == "__main__":
     sys.exit(main(["run", "--project", sys.argv[1]]))
 """
+LOST = """
+import ctypes, os, signal, sys
+from catalog.stages.engine import computing
+import catalog.stages.engine.run as run_module
+import catalog.stages.engine.unit_batches as unit_batches
+from cli.main import main
+
+computing.BATCH = 3
+original = unit_batches.store_batch
+call_back = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGINT))
+stored = 0
+
+def losing(*args):
+    global stored
+    stored += 1
+    if stored == 4:
+        call_back()
+        print("lost", flush=True)
+    print("stored", flush=True)
+    return original(*args)
+
+run_module.store_batch = losing
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if __name__ == "__main__":
+    sys.exit(main(["run", "--project", sys.argv[1]]))
+"""
 ENDS_WITHIN = 2.0 if os.getloadavg()[0] < 2 * (os.cpu_count() or 1) else 15.0
 """Seconds from the signal to the end of the process; a machine that is busy otherwise takes longer."""
 
@@ -259,3 +285,26 @@ def test_interrupted_run_ends_soon_and_goes_on(
         run(project, workers=1)
         with open_project(finished_project) as finished:
             assert not differences(dump(finished), dump(project))
+
+
+def test_an_interruption_that_is_lost_ends_the_run_after_its_batch(
+    empty_project, small_field, copy_of, tmp_path
+):
+    script = tmp_path / "lost.py"
+    script.write_text(LOST)
+    with copy_of(empty_project) as project:
+        add_observations(project, [small_field.observation(0)])
+        add_sources(project, small_field.sources)
+        folder = project.folder
+    found = subprocess.run(
+        [sys.executable, str(script), str(folder)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert found.stdout.split() == ["stored", "stored", "stored", "lost", "stored"]
+    assert found.returncode == 130
+    assert found.stderr.splitlines()[-1].startswith("interrupted")
+    assert "Traceback" not in found.stderr
