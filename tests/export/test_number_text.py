@@ -59,7 +59,7 @@ def test_errors_have_two_digits(value: float, below: float, above: float) -> Non
     _, plus, minus = with_errors(value, lower, upper)
     smaller = min(Decimal(plus), Decimal(minus))
     assert len(smaller.normalize().as_tuple().digits) <= 2
-    assert float(smaller) == pytest.approx(min(upper - value, value - lower), rel=0.051)
+    assert float(smaller) == pytest.approx(min(upper - value, value - lower), rel=0.051, abs=0.0)
 
 
 def test_zero_and_signs() -> None:
