@@ -20,6 +20,7 @@ from catalog.export.where_clause import check_expression, query_failure, unknown
 from catalog.schema.column import ColumnDefinition
 from catalog.schema.tables import METADATA, BandRow, MergedMeasurement, Recipe, Run
 from catalog.schema.views import view_columns
+from catalog.store.parts import parts
 
 View = Literal["catalog", "detections"]
 
@@ -165,7 +166,7 @@ def _fetch(
 def _read(connection: Connection, rows: Select[*tuple[Any, ...]], buffers: Sequence[ColumnBuffer]) -> int:
     """Fill buffers with the columns of a query, and return the number of rows."""
     found = 0
-    for part in connection.execute(rows, execution_options={"yield_per": _BATCH}).partitions():
+    for part in parts(connection, rows, _BATCH):
         for buffer, cells in zip(buffers, zip(*part, strict=True), strict=True):
             buffer.extend(cells)
         found += len(part)
