@@ -11,7 +11,7 @@ ALL = (
     Stage("photometry", core=True, keeps_equal=False, seconds=0.005),
     Stage("properties", seconds=0.005),
     Stage("variability", seconds=0.015),
-    Stage("spectra", seconds=0.003),
+    Stage("spectra", seconds=0.004),
     Stage("merge", everywhere=True, core=True, keeps_equal=False, seconds=0.001),
     Stage("merged_properties", everywhere=True, keeps_equal=False, seconds=0.005),
     Stage("merged_variability", everywhere=True, keeps_equal=False, seconds=0.001),
