@@ -64,8 +64,10 @@ def test_little_work_again_and_again_starts_them(opened):
     assert serial == [True] * 4 + [False] * 4
 
 
-def test_a_scheduler_computes_all(opened):
+def test_a_scheduler_computes_all_that_there_is(opened):
     with Computing(2, "tcp://there:8786", ()) as who:
+        who.prepare(0.0)
+        assert not opened
         assert not is_serial(who.executor(0.001))
         assert opened == [(2, (), "tcp://there:8786")]
 

@@ -47,7 +47,8 @@ class Computing(AbstractContextManager["Computing"]):
 
     def prepare(self, seconds: float) -> None:
         """Start workers now, while this process plans, if so much work lies ahead that they will be used."""
-        if self._opened is None and (seconds >= WORTH_A_POOL or self.scheduler is not None):
+        wanted = seconds >= WORTH_A_POOL if self.scheduler is None else seconds > 0.0
+        if wanted and self._opened is None:
             executor = open_executor(self.workers, self.preload, self.scheduler)
             self._opened = self._stack.enter_context(executor)
 
