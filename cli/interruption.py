@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
-Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+if TYPE_CHECKING:
+    from catalog.stages.engine.run import Track
 
 
 class Interruption:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from astropy.io import fits
 
 _COLUMNS = ("chipx", "chipy")
-_TODO = "give the ...bpix1.fits file of the observation"
+_REMEDY = "give the ...bpix1.fits file of the observation"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,9 @@ def read_bad_pixels(path: str | Path, obs_id: str, detector: Detector = ACIS) ->
         check_observation(hdus, obs_id, where, "a bad-pixel file")
         parts = [part for hdu in hdus if (part := _read_table(hdu, where, detector)) is not None]
     if not parts:
-        raise InputFileError("no bad-pixel table (columns CHIPX, CHIPY)", where, _TODO, code="NO_BAD_PIXELS")
+        raise InputFileError(
+            "no bad-pixel table (columns CHIPX, CHIPY)", where, _REMEDY, code="NO_BAD_PIXELS"
+        )
     return BadPixels(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in BadPixels.__dataclass_fields__)
     )
@@ -90,7 +92,7 @@ def pixel_ranges(
 
 
 def table_chips(
-    hdu: fits.BinTableHDU, names: dict[str, str], path: Path, detector: Detector, todo: str = _TODO
+    hdu: fits.BinTableHDU, names: dict[str, str], path: Path, detector: Detector, todo: str = _REMEDY
 ) -> NDArray[np.int16]:
     """Chip of each row: column ccd_id or chip_id, else that keyword, else the only chip there is.
 

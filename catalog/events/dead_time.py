@@ -18,7 +18,7 @@ from catalog.events.event_list import EventList
 from catalog.events.fits_file import check_observation, is_table, open_fits
 from catalog.events.good_times import GoodTimes
 
-_TODO = "give the hrcf...dtf1.fits file of the observation"
+_REMEDY = "give the hrcf...dtf1.fits file of the observation"
 _LONGEST_STEP_S = 20.0
 _LEAST_COVERAGE = 0.95
 
@@ -76,7 +76,7 @@ def read_dead_time(path: str | Path, obs_id: str) -> DeadTime:
     raise InputFileError(
         "no dead time factors (a table with rows of TIME and DTF in 0 to 1)",
         where,
-        _TODO,
+        _REMEDY,
         code="NO_DEAD_TIME",
     )
 
@@ -95,7 +95,7 @@ def with_dead_time(events: EventList, path: str | Path) -> EventList:
         raise InputFileError(
             "the dead time factors do not cover the good time of the events",
             path,
-            _TODO,
+            _REMEDY,
             code="DEAD_TIME_NOT_COVERING",
         )
     factor = found.mean(good)

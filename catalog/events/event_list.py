@@ -29,7 +29,7 @@ from catalog.events.sky_frame import SkyFrame, parse_sky_frame
 if TYPE_CHECKING:
     from astropy.io import fits
 
-_TODO = "give a level-2 event list"
+_REMEDY = "give a level-2 event list"
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +248,7 @@ def _read(hdus: fits.HDUList, path: Path) -> EventList:
 def _events_table(hdus: fits.HDUList, path: Path) -> tuple[fits.Header, fits.BinTableHDU]:
     """The event table, with the cards of the primary header where its own header lacks them."""
     if "EVENTS" not in hdus or not is_table(hdus["EVENTS"]):
-        raise InputFileError("no EVENTS table", path, _TODO, code="NO_EVENTS_TABLE")
+        raise InputFileError("no EVENTS table", path, _REMEDY, code="NO_EVENTS_TABLE")
     table = hdus["EVENTS"]
     header = table.header.copy()
     for card in hdus[0].header.cards:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _BLOCK = 2880
 _GZIP_MAGIC = b"\x1f\x8b"
 _FITS_MAGIC = b"SIMPLE  ="
-_TODO = "copy or download the file again"
+_REMEDY = "copy or download the file again"
 
 
 @contextmanager
@@ -124,7 +124,7 @@ def _decompress(where: Path) -> bytes:
         content = gzip.decompress(where.read_bytes())
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputFileError(
-            f"truncated or damaged gzip file ({_first_line(error)})", where, _TODO, code="TRUNCATED_FITS"
+            f"truncated or damaged gzip file ({_first_line(error)})", where, _REMEDY, code="TRUNCATED_FITS"
         ) from error
     if not content.startswith(_FITS_MAGIC):
         raise InputFileError(
@@ -146,20 +146,20 @@ def _check_complete(hdus: fits.HDUList, size: int, where: Path) -> None:
         last = max((_end_of(hdus, index) for index in range(len(hdus))), default=0)
     except (OSError, ValueError, EOFError, TypeError, KeyError) as error:
         raise InputFileError(
-            f"truncated FITS file ({_first_line(error)})", where, _TODO, code="TRUNCATED_FITS"
+            f"truncated FITS file ({_first_line(error)})", where, _REMEDY, code="TRUNCATED_FITS"
         ) from error
     if last > size:
         raise InputFileError(
             f"truncated FITS file ({size} bytes where the headers promise {last})",
             where,
-            _TODO,
+            _REMEDY,
             code="TRUNCATED_FITS",
         )
     if size - last > 0 and (size % _BLOCK or size - last >= _BLOCK):
         raise InputFileError(
             f"truncated FITS file ({size - last} bytes after the last complete extension)",
             where,
-            _TODO,
+            _REMEDY,
             code="TRUNCATED_FITS",
         )
 

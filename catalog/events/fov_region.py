@@ -19,7 +19,7 @@ from catalog.events.sky_frame import SkyFrame
 if TYPE_CHECKING:
     from astropy.io import fits
 
-_TODO = "give a fov1.fits file, or a ds9 region file with polygons in celestial coordinates"
+_REMEDY = "give a fov1.fits file, or a ds9 region file with polygons in celestial coordinates"
 
 
 def read_fov_region(path: str | Path, frame: SkyFrame) -> Polygon | MultiPolygon:
@@ -45,7 +45,7 @@ def read_fov_region(path: str | Path, frame: SkyFrame) -> Polygon | MultiPolygon
         with open_fits(where) as hdus:
             polygons = [polygon for hdu in hdus for polygon in _from_table(hdu)]
     if not polygons:
-        raise InputFileError("no polygon in this field-of-view file", where, _TODO, code="NO_FOV_REGION")
+        raise InputFileError("no polygon in this field-of-view file", where, _REMEDY, code="NO_FOV_REGION")
     return shapely.union_all([shapely.make_valid(polygon) for polygon in polygons])
 
 
@@ -92,14 +92,14 @@ def _from_ds9(path: Path, frame: SkyFrame) -> list[Polygon]:
     from regions import PolygonSkyRegion, Regions
 
     if not path.exists():
-        raise InputFileError("no such file", path, _TODO, code="NO_FOV_REGION")
+        raise InputFileError("no such file", path, _REMEDY, code="NO_FOV_REGION")
     try:
         with warnings.catch_warnings():
             # Shapes and frames that it does not know are left out; an empty result is refused below.
             warnings.simplefilter("ignore", AstropyWarning)
             found = Regions.read(path, format="ds9")
     except ValueError as error:
-        raise InputFileError(f"no ds9 region file ({error})", path, _TODO, code="NO_FOV_REGION") from error
+        raise InputFileError(f"no ds9 region file ({error})", path, _REMEDY, code="NO_FOV_REGION") from error
     polygons = []
     for item in found:
         if isinstance(item, PolygonSkyRegion):

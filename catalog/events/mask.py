@@ -23,7 +23,7 @@ from catalog.events.fits_file import check_observation, is_table, open_fits
 if TYPE_CHECKING:
     from astropy.io import fits
 
-_TODO = "give the ...msk1.fits file of the observation"
+_REMEDY = "give the ...msk1.fits file of the observation"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ def read_mask(path: str | Path, obs_id: str, detector: Detector = ACIS) -> Mask:
                 chips = _add_table(share, hdu, names, where, detector)
                 _add_heights(heights, hdu.data, names, chips)
     if not found:
-        raise InputFileError("no mask table (columns SHAPE, CHIPX, CHIPY)", where, _TODO, code="NO_MASK")
+        raise InputFileError("no mask table (columns SHAPE, CHIPX, CHIPY)", where, _REMEDY, code="NO_MASK")
     return Mask(share, heights)
 
 
@@ -96,9 +96,12 @@ def _add_table(
     unknown = sorted(set(plain.tolist()) - {"rectangle", "point"})
     if unknown:
         raise InputFileError(
-            f"shape {unknown[0]!r} in table {hdu.name} is no rectangle", path, _TODO, code="UNSUPPORTED_SHAPE"
+            f"shape {unknown[0]!r} in table {hdu.name} is no rectangle",
+            path,
+            _REMEDY,
+            code="UNSUPPORTED_SHAPE",
         )
-    chips = table_chips(hdu, names, path, detector, _TODO)
+    chips = table_chips(hdu, names, path, detector, _REMEDY)
     chipx = pixel_ranges(table, names["chipx"], plain == "point", detector.columns)
     chipy = pixel_ranges(table, names["chipy"], plain == "point", detector.rows)
     component = np.asarray(table[names["component"]]) if "component" in names else np.arange(number)

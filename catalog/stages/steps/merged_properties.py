@@ -33,7 +33,6 @@ from catalog.stages.steps.property_rows import (
 from catalog.stages.steps.purpose_merges import PurposeMerge, store_merges
 from catalog.stages.steps.validity_merges import PURPOSE as VALIDITY
 from catalog.stages.steps.validity_merges import validity_merge
-from catalog.stats.hardness import hardness_many
 from catalog.store.door import Writer
 
 Array = NDArray[np.float64]
@@ -245,24 +244,9 @@ def _hardness(context: PropertyContext, members: Sequence[Measured]) -> dict[int
         return {}
     offsets = _offsets(with_area, sources)
     factors = posterior_input(with_area)
-    pairs = factors.hardness_rows([band.name for band in context.bands])
+    names = [band.name for band in context.bands]
     columns: Columns = {name: np.full(len(sources), np.nan) for name in HARDNESS_COLUMNS}
-    if pairs:
-        unit = factors.flux_unit
-        found = hardness_many(
-            offsets,
-            factors.n,
-            factors.m,
-            factors.f * unit,
-            factors.g * unit,
-            factors.r,
-            [(a, b) for _, a, b in pairs],
-            context.recipe.confidence,
-        )
-        for i, (end, _, _) in enumerate(pairs):
-            columns[f"hard_{end}"] = found.mode[:, i]
-            columns[f"hard_{end}_lolim"] = found.lolim[:, i]
-            columns[f"hard_{end}_hilim"] = found.hilim[:, i]
+    columns |= factors.hardness("hard", names, offsets, factors.flux_unit, context.recipe.confidence)
     return dict(zip(sources, to_rows(columns, (len(sources),)), strict=True))
 
 

@@ -38,7 +38,6 @@ from catalog.stages.steps.property_rows import (
     posterior_input,
     property_context,
 )
-from catalog.stats.hardness import hardness_many
 from catalog.store.door import Writer
 
 STAGE = "properties"
@@ -155,26 +154,11 @@ def _hardness(context: PropertyContext, members: Sequence[Measured]) -> dict[int
     if not members:
         return {}
     factors = posterior_input(members)
-    pairs = factors.hardness_rows([band.name for band in context.bands])
     columns: Columns = {name: np.full(len(members), np.nan) for name in HARDNESS_COLUMNS}
-    offsets = np.arange(len(members) + 1)
+    names = [band.name for band in context.bands]
+    each = np.arange(len(members) + 1)
     for kind, unit in (("hard", factors.flux_unit), ("hard_cnts", np.ones_like(factors.f))):
-        if not pairs:
-            break
-        found = hardness_many(
-            offsets,
-            factors.n,
-            factors.m,
-            factors.f * unit,
-            factors.g * unit,
-            factors.r,
-            [(a, b) for _, a, b in pairs],
-            context.recipe.confidence,
-        )
-        for i, (end, _, _) in enumerate(pairs):
-            columns[f"{kind}_{end}"] = found.mode[:, i]
-            columns[f"{kind}_{end}_lolim"] = found.lolim[:, i]
-            columns[f"{kind}_{end}_hilim"] = found.hilim[:, i]
+        columns |= factors.hardness(kind, names, each, unit, context.recipe.confidence)
     rows = to_rows(columns, (len(members),))
     return {member.extraction.source_id: row for member, row in zip(members, rows, strict=True)}
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 from catalog.band import Band
 from catalog.calibration.models import SpectralModel
 from catalog.calibration.provider import Calibration
+from catalog.measure.posterior_columns import Columns
 from catalog.measure.properties import ChipGroup
 from catalog.recipes.recipe import Recipe
 from catalog.schema.tables import BandRow, EventSet, Extraction, Measurement, Observation
@@ -20,6 +21,7 @@ from catalog.stages.base.calibration_cache import CalibrationKey, field_calibrat
 from catalog.stages.base.fingerprint import Inputs
 from catalog.stages.base.stage import Place
 from catalog.stages.base.work import FieldInput
+from catalog.stats.hardness import hardness_many
 from catalog.store.arrays import unpack
 
 Array = NDArray[np.float64]
@@ -204,10 +206,34 @@ class PosteriorInput:
     r: Array
     flux_unit: Array
 
-    def hardness_rows(self, names: Sequence[str]) -> list[tuple[str, int, int]]:
-        """Hardness ratios that these bands allow: ending, row of the hard and of the soft band."""
+    def hardness(
+        self, kind: str, names: Sequence[str], offsets: NDArray[np.int64], unit: Array, confidence: float
+    ) -> Columns:
+        """Columns `kind`_hm and the like with their ends, shape (groups,); none where bands are missing.
+
+        Group k has the members offsets[k] to offsets[k + 1]; `unit` is that of the fluxes compared, shape
+        (bands, members).
+        """
         place = {name: i for i, name in enumerate(names)}
-        return [(end, place[a], place[b]) for end, a, b in HARDNESS if a in place and b in place]
+        pairs = [(end, place[a], place[b]) for end, a, b in HARDNESS if a in place and b in place]
+        if not pairs:
+            return {}
+        found = hardness_many(
+            offsets,
+            self.n,
+            self.m,
+            self.f * unit,
+            self.g * unit,
+            self.r,
+            [(a, b) for _, a, b in pairs],
+            confidence,
+        )
+        columns: Columns = {}
+        for i, (end, _, _) in enumerate(pairs):
+            columns[f"{kind}_{end}"] = found.mode[:, i]
+            columns[f"{kind}_{end}_lolim"] = found.lolim[:, i]
+            columns[f"{kind}_{end}_hilim"] = found.hilim[:, i]
+        return columns
 
 
 def posterior_input(members: Sequence[Measured]) -> PosteriorInput:
