@@ -101,7 +101,11 @@ def constancy(
             best_ratio, best_flux = float(ratio), float(flux)
         best_chi2 = min(best_chi2, chi_square(arrays[0], arrays[1], *exposed, arrays[4], area_error))
     freedom = arrays[0].size - 1
-    return Constancy(best_flux, log10_chi2_sf(best_ratio, freedom), log10_chi2_sf(best_chi2, freedom))
+    # Where the background region sees more of the source than the aperture, chi-square has no term.
+    terms = np.count_nonzero(arrays[2] > arrays[3] / arrays[4])
+    return Constancy(
+        best_flux, log10_chi2_sf(best_ratio, freedom), log10_chi2_sf(best_chi2, max(int(terms) - 1, 1))
+    )
 
 
 def log10_chi2_sf(value: float, freedom: int) -> float:

@@ -12,6 +12,7 @@ from catalog.export.styles.srcflux import srcflux_files
 from catalog.stages.base.recipe_store import stored_recipes
 from catalog.stages.contents.limits import limits_at
 from catalog.stages.engine.run import run
+from catalog.stats.hardness import hardness_ratio
 from catalog.store.arrays import unpack
 
 OBSERVATION = """SHAPE X Y RA DEC R ROTANG COMPONENT COUNTS ERR_COUNTS AREA EXPOSURE COUNT_RATE COUNT_RATE_ERR
@@ -80,6 +81,59 @@ def test_columns_follow_from_events_and_areas(finished_project, copy_of):
             # A Gaussian: symmetric about its value.
             low, value, high = (row[f"src_rate_aprates{end}"] for end in ("_lolim", "", "_hilim"))
             assert high - value == pytest.approx(value - low)
+
+
+def test_hardness_compares_the_measurements_of_two_bands(finished_project, copy_of):
+    ends = ("", "_lolim", "_hilim")
+    fluxes, counts = ([f"hard_{kind}{end}" for end in ends] for kind in ("hs", "cnts_hs"))
+    with copy_of(finished_project) as project:
+        rows = rows_of(
+            project,
+            "SELECT e.id, b.band, e.livetime, m.*, k.merge_id, "
+            + ", ".join(f"h.{name}" for name in (*fluxes, *counts))
+            + ", "
+            + ", ".join(f"g.{name} AS merged_{name}" for name in fluxes)
+            + " FROM measurement m JOIN band b ON b.id = m.band_id"
+            " JOIN extraction e ON e.id = m.extraction_id"
+            " JOIN observation_hardness h ON h.extraction_id = e.id"
+            " JOIN merge_member k ON k.extraction_id = e.id AND k.used"
+            " JOIN merge g ON g.id = k.merge_id AND g.purpose = 'photometry'",
+        )
+    alone = {row["extraction_id"] for row in rows if row["joint_cnts_aperbkg"] is None}
+
+    def factors(row, of_flux):
+        unit = row["area_band"] * row["livetime"] * row["psf_good_frac_aper"] if of_flux else 1.0
+        seen = row["psf_frac_aperbkg"] * row["psf_good_frac_aperbkg"] / row["psf_good_frac_aper"]
+        return (
+            row["cnts_aper"],
+            row["cnts_aperbkg"],
+            row["psf_frac_aper"] * unit,
+            seen * unit,
+            row["bkg_ratio"],
+        )
+
+    def expected(members, of_flux):
+        bands = (
+            [row for row in members if row["band"] == "hard"],
+            [row for row in members if row["band"] == "soft"],
+        )
+        columns = (zip(*(factors(row, of_flux) for row in band), strict=True) for band in bands)
+        found = hardness_ratio(*(tuple(np.array(values) for values in band) for band in columns))
+        return [float(found.mode), float(found.lolim), float(found.hilim)]
+
+    checked = 0
+    for key, prefix in (("extraction_id", ""), ("merge_id", "merged_")):
+        for number in sorted({row[key] for row in rows}):
+            members = [row for row in rows if row[key] == number]
+            if not {row["extraction_id"] for row in members} <= alone:
+                continue
+            found = [members[0][prefix + name] for name in fluxes]
+            assert found == pytest.approx(expected(members, True), abs=1e-6)
+            if not prefix:
+                found = [members[0][name] for name in counts]
+                assert found == pytest.approx(expected(members, False), abs=1e-6)
+            checked += len(members) > 4
+    assert checked >= 4
 
 
 def test_a_merge_of_one_observation_is_that_observation(finished_project, copy_of):

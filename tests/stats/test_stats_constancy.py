@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import minimize
+from scipy.optimize import brentq, minimize
 from scipy.stats import chi2, poisson
 
 from catalog.band import CSC_BANDS
@@ -47,6 +47,29 @@ def test_likelihood_ratio_is_that_of_direct_maximisation(n, m, f, g, r):
     ratio = 2 * (largest(n, m, f, g, r, False) - largest(n, m, f, g, r, True))
     expected = chi2.logsf(ratio, len(n) - 1) / np.log(10)
     assert constancy(n, m, f, g, r).log10_pvalue == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("error", [0.0, 0.1])
+def test_chi_square_is_that_of_errors_expected_at_the_mean(error):
+    """The last region sees more of the source than the aperture: it says nothing, and is left out."""
+    n, m = np.array([12, 30, 3, 9]), np.array([10, 40, 2, 500])
+    f, g, r = np.array([0.9, 0.85, 0.3, 0.1]), np.array([0.05, 0.04, 0.0, 5.0]), np.array([15, 22, 9, 10.0])
+    net, scale, background = n - m / r, f - g / r, (m + 0.5) / r
+    used = scale > 0
+    assert used.tolist() == [True, True, True, False]
+
+    def variance(flux):
+        counted = flux * scale + background * (1 + 1 / r)
+        return np.maximum(counted, 0.25) + (error * flux * scale) ** 2
+
+    def miss(flux):
+        weight = scale / variance(flux)
+        return (weight * (net - flux * scale))[used].sum()
+
+    flux = brentq(miss, 1.0, 100.0, xtol=1e-13)
+    value = ((net - flux * scale) ** 2 / variance(flux))[used].sum()
+    found = constancy(n, m, f, g, r, area_error=error).chi2_log10_pvalue
+    assert found == pytest.approx(chi2.logsf(value, 2) / np.log(10), rel=1e-9)
 
 
 def test_without_background_it_is_the_test_of_poisson_means():

@@ -30,7 +30,7 @@ from catalog.store.arrays import unpack
 from catalog.store.door import Writer
 
 STAGE = "merged_variability"
-VERSION = 2
+VERSION = 3
 UPSTREAM = ("extract", "photometry", "variability", "merge")
 
 
