@@ -136,12 +136,9 @@ def test_a_large_fits_file_is_never_whole_in_memory(tmp_path: Path) -> None:
     assert grown < 0.7 * path.stat().st_size
 
 
-TEXTS = st.lists(
-    st.text(
-        st.sampled_from("aZ0 \t\n\r\x1c\x85\u2003é") | st.characters(exclude_characters="\0"), max_size=6
-    ),
-    max_size=6,
-)
+CHARACTERS = st.sampled_from("aZ0 \t\n\r\x1c\x85\u2003é") | st.characters(exclude_characters="\0")
+PLAIN = st.text(st.sampled_from("a \n"), max_size=4)
+TEXTS = st.lists(PLAIN, max_size=6) | st.lists(st.text(CHARACTERS, max_size=6), max_size=6)
 
 
 @given(TEXTS)

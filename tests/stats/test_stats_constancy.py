@@ -72,6 +72,10 @@ def test_chi_square_is_that_of_errors_expected_at_the_mean(error):
     assert found == pytest.approx(chi2.logsf(value, 2) / np.log(10), rel=1e-9)
 
 
+def test_chi_square_of_one_usable_observation_says_nothing():
+    assert constancy([50, 9], [10, 500], [0.9, 0.1], [0.0, 5.0], [15.0, 10.0]).chi2_log10_pvalue == 0.0
+
+
 def test_without_background_it_is_the_test_of_poisson_means():
     n, f = np.array([40, 70, 55]), np.array([1.0, 1.2, 0.9])
     found = constancy(n, [0, 0, 0], f, [0, 0, 0], [1e9, 1e9, 1e9])
