@@ -514,6 +514,7 @@ def test_what_cannot_be_written_or_read(finished: Path, open_folder: Path) -> No
     rehearsal = [
         ["run", "--dry-run", "--project", finished],
         ["add", "sources", "10 20", "--project", finished],
+        ["sources", "rename", "s1", "y", "--project", finished],
         ["recipe", "add", "srcflux", "--project", finished],
         ["query", "SELECT 1 AS n", "--out", "a.csv", "--project", finished],
         ["export", "a.csv", "--project", finished],
